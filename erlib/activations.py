@@ -1,0 +1,141 @@
+r"""Activations f, and what Expectation Reflection needs to know of each.
+
+Beside the output :math:`f(h)` and the slope :math:`f'(h)` there is the **reflection factor**
+
+.. math:: g(h) = h / f(h), \qquad g(0) = \lim_{h \to 0} h/f(h) = 1/f'(0),
+
+the number by which an observed output is multiplied to become a new field (`erlib.reflect`).
+Dividing h by f(h) is exact in floating point except at h = 0, so only there (in a neighbourhood
+where the next term of the series is below one unit in the last place) a series takes over.
+
+========== ==================== ======================= =========================================
+name       f(h)                 g(h)                    f^-1(a)
+========== ==================== ======================= =========================================
+tanh       tanh h               h / tanh h              artanh a, NaN outside [-1, 1]
+erf        erf h                h / erf h               erfinv a, NaN outside [-1, 1]
+softsign   h / (1 + abs h)      1 + abs h               a / (1 - abs a), NaN outside (-1, 1)
+identity   h                    1                       a
+relu       max(h, 0)            1 if h > 0, else 0      a if a >= 0, else NaN
+leaky_relu h or 0.01 h          1 if h >= 0, else 100   a if a >= 0, else 100 a
+========== ==================== ======================= =========================================
+
+ReLU's off side has f = 0 on an interval. The ratio there is 0/0: a silent unit says nothing about
+how its field should be scaled, so g = 0 and `reflect` leaves the field as it is.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from . import checks
+
+# |h| below which g is taken from its series 1 + h^2/3: the next term is h^4/45 for tanh and h^4/90
+# for erf, under 3e-18 relative here.
+_SMALL = 1e-4
+_LEAK = 0.01  # torch.nn.LeakyReLU's default
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation by its formulas; each maps a tensor elementwise to a tensor of its shape.
+
+    Attributes: `name`; `f`, the output; `slope`, f'; `factor`, g = h / f(h); `inverse`, f^-1 (NaN
+    where f never takes the value).
+
+    >>> import torch
+    >>> tanh = activation("tanh")
+    >>> h = torch.tensor([-2.0, 0.0, 1e-30, 3.0], dtype=torch.float64)
+    >>> bool(torch.allclose(tanh.factor(h) * tanh.f(h), h))      # g f = h, the definition
+    True
+    >>> tanh.factor(torch.zeros(1)).item()                       # 1/f'(0), not 0/0
+    1.0
+    """
+
+    name: str
+    f: Callable
+    slope: Callable
+    factor: Callable
+    inverse: Callable
+
+    def __repr__(self):
+        return f"Activation({self.name!r})"
+
+
+def _ratio(f, at_zero):
+    """g for an odd f whose series starts f(h) = h/at_zero * (1 - h^2/3 + ...)."""
+
+    def factor(h):
+        return torch.where(h.abs() < _SMALL, at_zero * (1 + h * h / 3), h / f(h))
+
+    return factor
+
+
+def _nan_unless(allowed, value):
+    return torch.where(allowed, value, torch.nan)
+
+
+_ACTIVATIONS = {
+    known.name: known
+    for known in (
+        Activation(
+            "tanh",
+            f=torch.tanh,
+            slope=lambda h: 1 / torch.cosh(h) ** 2,
+            factor=_ratio(torch.tanh, 1.0),
+            inverse=torch.atanh,
+        ),
+        Activation(
+            "erf",
+            f=torch.erf,
+            slope=lambda h: 2 / math.sqrt(math.pi) * torch.exp(-h * h),
+            factor=_ratio(torch.erf, math.sqrt(math.pi) / 2),
+            inverse=torch.erfinv,
+        ),
+        Activation(
+            "softsign",
+            f=lambda h: h / (1 + h.abs()),
+            slope=lambda h: 1 / (1 + h.abs()) ** 2,
+            factor=lambda h: 1 + h.abs(),
+            inverse=lambda a: _nan_unless(a.abs() < 1, a / (1 - a.abs())),
+        ),
+        Activation(
+            "identity",
+            f=lambda h: h,
+            slope=torch.ones_like,
+            factor=torch.ones_like,
+            inverse=lambda a: a,
+        ),
+        Activation(
+            "relu",
+            f=torch.relu,
+            slope=lambda h: (h > 0).to(h.dtype),
+            factor=lambda h: (h > 0).to(h.dtype),
+            inverse=lambda a: _nan_unless(a >= 0, a),
+        ),
+        Activation(
+            "leaky_relu",
+            f=lambda h: torch.where(h >= 0, h, _LEAK * h),
+            slope=lambda h: torch.where(h >= 0, 1.0, _LEAK).to(h.dtype),
+            factor=lambda h: torch.where(h >= 0, 1.0, 1 / _LEAK).to(h.dtype),
+            inverse=lambda a: torch.where(a >= 0, a, a / _LEAK),
+        ),
+    )
+}
+
+#: The names that every `activation` argument takes.
+NAMES = tuple(_ACTIVATIONS)
+
+
+def activation(name):
+    """Return the `Activation` called `name` (an Activation is returned as it is).
+
+    Raises ValueError listing the known names for any other.
+
+    >>> activation("softsign")
+    Activation('softsign')
+    """
+    if isinstance(name, Activation):
+        return name
+    return _ACTIVATIONS[checks.choice("activation", name, _ACTIVATIONS)]

@@ -1,0 +1,100 @@
+"""What every public call asks of its arrays, and the way back to the caller's array type.
+
+One rule for all: an array is a NumPy array or a torch tensor of a floating dtype, not empty, free
+of NaN and Inf, and of the stated shape; anything else is a ValueError that names the argument and
+says what was found. Results come back in the array type and dtype of the first argument.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+
+def tensor(name, value, *, ndim=None):
+    """Return `value` as a torch tensor sharing its memory, or raise ValueError naming `name`."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: expected floating-point numbers, found dtype {value.dtype}")
+        if not value.flags.writeable or any(stride < 0 for stride in value.strides):
+            value = value.copy()  # torch can neither share read-only nor reversed memory
+        value = torch.from_numpy(value)
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(
+            f"{name}: expected a NumPy array or a torch tensor, found {type(value).__name__}"
+        )
+    if not value.is_floating_point():
+        hint = ""
+        if value.dtype == torch.uint8:
+            hint = "; images need scaling first, for example x / 255 (erlib.load does it)"
+        kind = str(value.dtype).removeprefix("torch.")
+        raise ValueError(f"{name}: expected floating-point numbers, found {kind}{hint}")
+    if ndim is not None and value.ndim != ndim:
+        raise ValueError(f"{name}: expected {ndim} axes, found shape {tuple(value.shape)}")
+    if value.numel() == 0:
+        raise ValueError(f"{name}: empty, shape {tuple(value.shape)}")
+    require_finite(name, value)
+    return value.detach()
+
+
+def require_finite(name, value):
+    """Raise ValueError naming `name` and the first bad entry if `value` holds NaN or Inf."""
+    # A sum over NaN or Inf is never finite, and one pass without a mask is all that good data cost.
+    # Finite data can overflow the sum, so the slower count decides.
+    if math.isfinite(value.sum().item()):
+        return
+    bad = ~torch.isfinite(value)
+    count = int(bad.sum())
+    if count:
+        where = tuple(int(i) for i in bad.nonzero()[0])
+        raise ValueError(
+            f"{name}: {count} of {value.numel()} entries are NaN or Inf, "
+            f"the first is {value[where].item()} at {where}"
+        )
+
+
+def same_shape(name, value, other_name, other):
+    """Raise ValueError unless the two arrays have one shape."""
+    if value.shape != other.shape:
+        raise ValueError(
+            f"{name}: shape {tuple(value.shape)} differs from {other_name}'s {tuple(other.shape)}"
+        )
+
+
+def same_kind(name, value, other_name, other):
+    """Raise ValueError unless both are NumPy arrays or both torch tensors."""
+    if isinstance(value, np.ndarray) != isinstance(other, np.ndarray):
+        raise ValueError(
+            f"{name}: found {type(value).__name__} where {other_name} is {type(other).__name__}; "
+            "pass both as NumPy arrays or both as torch tensors"
+        )
+
+
+def not_negative(name, value):
+    """Raise ValueError unless `value` is a finite number >= 0; return it as float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise ValueError(f"{name}: expected a number >= 0, found {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite number >= 0, found {value!r}")
+    return float(value)
+
+
+def positive_integer(name, value):
+    """Raise ValueError unless `value` is an integer >= 1; return it as int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}: expected an integer >= 1, found {value!r}")
+    return int(value)
+
+
+def choice(name, value, known):
+    """Raise ValueError listing the known names unless `value` is one of them."""
+    if value not in known:
+        raise ValueError(f"{name}: unknown {value!r}; known: {', '.join(sorted(known))}")
+    return value
+
+
+def like(result, given):
+    """Return the tensor `result` in the array type and dtype of `given`."""
+    if isinstance(given, np.ndarray):
+        return result.numpy().astype(given.dtype, copy=False)
+    return result.to(given.dtype)

@@ -1,0 +1,142 @@
+r"""The third verb: from a wanted change of the fields to a wanted change of the layer below."""
+
+import torch
+
+from . import checks
+
+METHODS = ("pinv", "damped", "cg", "transpose")
+
+
+def invert(delta, weight, *, method="pinv", damping=0.0, steps=None):
+    r"""Return the change of the inputs that produces the change `delta` of the fields.
+
+    The layer below is asked for the target
+    :math:`T_{below} = A_{below} + \mathrm{invert}(H^* - H, W)`. The map is one of a family between
+    the pseudo-inverse and the transpose (:math:`\delta` is one row):
+
+    ============= ==========================================================================
+    ``pinv``      :math:`\delta W^+`: the smallest change that comes closest to `delta`
+    ``damped``    :math:`\delta (W'W + \mu I)^{-1} W'`, :math:`\mu` = damping * mean squared
+                  singular value :math:`\lVert W\rVert_F^2 / \min(d_{in}, d_{out})`
+    ``cg``        `steps` conjugate-gradient steps towards ``pinv``, for each sample by itself
+    ``transpose`` :math:`\delta W'`: what backpropagation does
+    ============= ==========================================================================
+
+    ``damped`` tends to ``pinv`` for damping -> 0 and, times :math:`\mu`, to ``transpose`` for
+    damping -> infinity; ``cg`` with one step is the transpose scaled for each sample, and with many
+    steps the pseudo-inverse.
+
+    Parameters
+    ----------
+    delta : array `[n, d_out]`, floating
+        Wanted change of the fields, :math:`H^* - H`.
+    weight : array `[d_in, d_out]` of the same type
+        Weights W of the layer.
+    method : ``pinv``, ``damped``, ``cg`` or ``transpose``
+    damping : float > 0, only for ``damped``
+    steps : int >= 1, only for ``cg``
+
+    Returns
+    -------
+    array `[n, d_in]` like `delta`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, an array is empty, not floating or holds NaN or Inf, the method is
+        unknown, or damping or steps is missing, out of range or given to a method without it.
+
+    Source: that ER is gradient descent with target propagation's inverse mapping is the paper's
+    claim (abstract); the family and its knobs are this companion's own.
+
+    >>> import torch
+    >>> w = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> delta = torch.ones(1, 3, dtype=torch.float64)
+    >>> bool(torch.allclose(invert(delta, w) @ w, delta))     # the fields change by just delta
+    True
+    """
+    change, weights = checks.tensor("delta", delta, ndim=2), checks.tensor("weight", weight, ndim=2)
+    checks.same_kind("weight", weight, "delta", delta)
+    if change.shape[1] != weights.shape[1]:
+        raise ValueError(
+            f"delta: {change.shape[1]} columns, weight [d_in, d_out] has {weights.shape[1]}"
+        )
+    check_settings(method, damping, steps)
+    if change.dtype.itemsize < 4:
+        change = change.float()
+    to_below = inverse_map(weights.to(change.dtype), method, damping, steps)
+    return checks.like(to_below(change), delta)
+
+
+def check_settings(method, damping, steps):
+    """Raise ValueError unless `method` is known and has just the settings that belong to it."""
+    checks.choice("method", method, METHODS)
+    damping = checks.not_negative("damping", damping)
+    if (method == "damped") != (damping > 0):
+        raise ValueError(
+            f"damping: {damping} with method {method!r}; method 'damped' needs damping > 0 and "
+            "no other method takes any"
+        )
+    if method == "cg":
+        checks.positive_integer("steps", steps)
+    elif steps is not None:
+        raise ValueError(f"steps: {steps!r} with method {method!r}; only method 'cg' takes steps")
+
+
+def inverse_map(weight, method="pinv", damping=0.0, steps=None):
+    """Return `invert` as an unchecked function of delta, the inverse of `weight` taken once."""
+    if method == "transpose":
+        return lambda delta: delta @ weight.T
+    if method == "cg":
+        return lambda delta: conjugate_gradients(
+            lambda u: u @ weight, lambda v: v @ weight.T, delta, steps
+        )
+    if method == "pinv":
+        inverse = torch.linalg.pinv(weight.double())
+    else:
+        inverse = _damped_inverse(weight.double(), damping)
+    inverse = inverse.to(weight.dtype)
+    return lambda delta: delta @ inverse
+
+
+def _damped_inverse(weight, damping):
+    """(W'W + mu I)^-1 W' `[d_out, d_in]`, solved on the smaller side."""
+    d_in, d_out = weight.shape
+    mu = damping * weight.square().sum() / min(d_in, d_out)
+    if d_out <= d_in:
+        return torch.linalg.solve(weight.T @ weight + mu * torch.eye(d_out).to(weight), weight.T)
+    # W'(WW' + mu I)^-1 is the same matrix.
+    return torch.linalg.solve(weight @ weight.T + mu * torch.eye(d_in).to(weight), weight).T
+
+
+def conjugate_gradients(forward, backward, delta, steps):
+    r"""Minimise :math:`\lVert u J - \delta \rVert` from u = 0 by `steps` steps, each row by itself.
+
+    `forward(u)` is u J, `backward(v)` is v J', so any linear map will do, a convolution or a
+    Jacobian-vector product too; the first axis counts samples. This is conjugate gradients on the
+    normal equations u JJ' = delta J' (CGLS): started at 0 it stays in the range of J' and so ends
+    at the pseudo-inverse, also where J'J is singular and conjugate gradients on v J'J = delta
+    would break down.
+    """
+
+    def squared(t):
+        return t.flatten(1).square().sum(1)
+
+    def quotient(a, b):  # a sample that has arrived has b = 0 and takes no further step
+        return torch.where(b > 0, a / torch.where(b > 0, b, 1), 0)
+
+    def times(factor, t):
+        return factor.reshape(-1, *[1] * (t.ndim - 1)) * t
+
+    residual = delta
+    gradient = backward(residual)
+    solution, direction, size = torch.zeros_like(gradient), gradient, squared(gradient)
+    for _ in range(steps):
+        image = forward(direction)
+        step = quotient(size, squared(image))
+        solution = solution + times(step, direction)
+        residual = residual - times(step, image)
+        gradient = backward(residual)
+        size, old_size = squared(gradient), size
+        direction = gradient + times(quotient(size, old_size), direction)
+    return solution

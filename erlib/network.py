@@ -1,0 +1,401 @@
+r"""Multilayer Expectation Reflection: loops over the three verbs.
+
+A network is a list of layers, each a linear map :math:`H_l = A_{l-1} W_l + b_l` with an activation
+:math:`A_l = f_l(H_l)`, :math:`A_0 = X`. One update asks two questions:
+
+* **targets**, from the top down, with the old weights: which fields :math:`H_l^*` would the data
+  ask for? *Reflect* the output fields, *invert* to a target for the layer below, *reflect* there,
+  and so on.
+* **sweep**, from the bottom up: which weights come closest to these fields? *Regress* the first
+  layer on its inputs, recompute its outputs with the new weights, regress the next layer on those.
+
+Mini-batch training (`ERNetwork.fit`) asks for the same targets and moves all layers at once, each
+by its share, because every layer by itself would already correct the whole error.
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from . import checks
+from .activations import activation as activation_by_name
+from .coding import class_labels, observed_outputs
+from .invert import check_settings
+from .layers import paired
+from .progress import progress
+from .reflect import reflected
+from .regress import CHUNK
+
+
+class ERNetwork(nn.Module):
+    r"""A network trained by Expectation Reflection.
+
+    Parameters
+    ----------
+    layers : list
+        ``torch.nn.Linear`` modules, each but the last followed by an activation: a name
+        (`erlib.activations.NAMES`) or the torch module (``nn.ReLU()``). The last layer's activation
+        is `output`. Most networks are made by `ERNetwork.dense`.
+    output : str
+        Activation of the output units; tanh with observed outputs coded +1 and -1.
+
+    All arithmetic is done in the dtype of the layers; inputs of another floating dtype are
+    converted.
+
+    What is chosen, there being no loss and no learning rate to choose: the initial weights
+    (`dense`), the coding of the classes (+1 for the class, -1 for the others), the penalty of each
+    regression (`ridge`), the inverse mapping, and in `fit` the batch size and each layer's share.
+
+    >>> import torch
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> y = (x[:, 0] * x[:, 1] > 0).long()                   # XOR: no linear classifier does it
+    >>> net = ERNetwork.dense([2, 50, 2], seed=0, dtype=torch.float64)
+    >>> net.one_update(x, y, ridge=0.1).score(x, y) > 0.95
+    True
+    """
+
+    def __init__(self, layers, *, output="tanh"):
+        super().__init__()
+        self.layers = nn.ModuleList(paired(layers, activation_by_name(output)))
+
+    @classmethod
+    def dense(
+        cls,
+        sizes,
+        *,
+        activation="relu",
+        hidden_bias=False,
+        readout_scale=1.0,
+        seed=0,
+        dtype=torch.float32,
+        output="tanh",
+    ):
+        r"""A fully connected network with Gaussian initial weights.
+
+        Parameters
+        ----------
+        sizes : list of int
+            Widths from input to output, for example ``[784, 1000, 10]``.
+        activation : str
+            Activation of the hidden layers.
+        hidden_bias : bool
+            Whether hidden units have a bias. Without, the set where a ReLU unit is active is a
+            half-space through the origin: the black image.
+        readout_scale : float > 0
+            Initial scale of the last layer. Hidden targets grow as it shrinks, and for
+            readout_scale -> 0 the initial hidden weights only decide which samples are active in
+            which unit.
+        seed : int or torch.Generator
+            Source of the initial weights; the global generator is never touched.
+        dtype : torch.dtype
+
+        Hidden weights have variance 2 / d_in (ReLU; 1 / d_in otherwise), the readout
+        readout_scale^2 / d_in; biases are 0.
+        """
+        if not isinstance(sizes, (list, tuple)) or len(sizes) < 2:
+            raise ValueError(f"sizes: expected a list of at least two widths, found {sizes!r}")
+        sizes = [checks.positive_integer("sizes", size) for size in sizes]
+        scale = checks.not_negative("readout_scale", readout_scale)
+        if scale == 0:
+            raise ValueError("readout_scale: 0 has no inverse; take a small number such as 1e-4")
+        if not (isinstance(dtype, torch.dtype) and dtype in (torch.float32, torch.float64)):
+            raise ValueError(f"dtype: expected torch.float32 or torch.float64, found {dtype!r}")
+        name = activation_by_name(activation).name
+        generator = _generator(seed)
+        layers = []
+        for index, (d_in, d_out) in enumerate(itertools.pairwise(sizes)):
+            last = index == len(sizes) - 2
+            linear = nn.Linear(d_in, d_out, bias=last or hidden_bias, dtype=dtype)
+            std = scale * d_in**-0.5 if last else ((2 if "relu" in name else 1) / d_in) ** 0.5
+            with torch.no_grad():
+                # Drawn in float64 so that both dtypes start from the same network.
+                draw = torch.randn(d_in, d_out, generator=generator, dtype=torch.float64)
+                linear.weight.copy_(std * draw.T)
+                if linear.bias is not None:
+                    linear.bias.zero_()
+            layers += [linear] if last else [linear, name]
+        return cls(layers, output=output)
+
+    # ------------------------------------------------------------------ one update
+
+    @torch.no_grad()
+    def one_update(
+        self, x, y, *, ridge=3.0, readout_ridge=1e-4, inverse="pinv", damping=0.0, steps=None
+    ):
+        """One ER update of every layer from all the data; returns self.
+
+        `targets` from the top down, then `sweep` from the bottom up.
+
+        Parameters
+        ----------
+        x : array `[n, ...]`, floating
+            Inputs; all axes but the first are flattened.
+        y : integer array `[n]` or floating array `[n, d_out]`
+            Class of each sample (0 .. d_out - 1), or observed outputs themselves.
+        ridge, readout_ridge : float >= 0
+            Relative penalty (`erlib.regress`) of the hidden layers and of the last layer.
+        inverse, damping, steps
+            The inverse mapping: `method`, `damping` and `steps` of `erlib.invert`.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, x is empty, not floating or holds NaN or Inf, a label is no
+            class or all labels are one class, or a setting is out of range. The network is then
+            unchanged.
+        """
+        targets = self.targets(x, y, inverse=inverse, damping=damping, steps=steps)
+        return self.sweep(x, targets, ridge=ridge, readout_ridge=readout_ridge)
+
+    @torch.no_grad()
+    def targets(self, x, y, *, inverse="pinv", damping=0.0, steps=None):
+        """The fields H* `[n, d_out]` that the data ask of each layer, first layer first.
+
+        Computed from the top down with the present weights; nothing is changed. Parameters and
+        errors as in `one_update`.
+        """
+        x, observed = self._inputs(x), self._observed(y)
+        _same_length(x, observed)
+        check_settings(inverse, damping, steps)
+        to_below = self._inverse_maps(method=inverse, damping=damping, steps=steps)
+        wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
+        for part in progress(_chunks(len(x)), "targets"):
+            _, fields = self._forward(x[part])
+            for h_star, rows in zip(self._top_down(fields, observed[part], to_below), wanted):
+                rows[part] = h_star
+        return wanted
+
+    @torch.no_grad()
+    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-4):
+        """Regress every layer, bottom up, on the new outputs of the one below; returns self.
+
+        `targets` holds the wanted fields of each layer (`ERNetwork.targets`), or None for a layer
+        that is to keep its weights: with both, controls such as a frozen hidden layer or shuffled
+        hidden targets are one line. Other parameters and errors as in `one_update`.
+        """
+        x = self._inputs(x)
+        targets = self._wanted(x, targets)
+        ridges = [ridge] * (len(self.layers) - 1) + [readout_ridge]
+        for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
+            checks.not_negative(name, value)
+        new, inputs = [], x
+        for layer, h_star, penalty in zip(self.layers, targets, ridges):
+            weight, bias = layer.weight, layer.bias
+            if h_star is not None:
+                moments = layer.moments()
+                for part in progress(_chunks(len(x)), f"layer {len(new) + 1} of {len(targets)}"):
+                    moments.accumulate(*layer.rows(inputs[part], h_star[part]))
+                weight, bias = moments.solve(penalty)
+            new.append((weight, bias))
+            if len(new) < len(targets):
+                outputs = inputs.new_empty(len(x), weight.shape[1])
+                for part in _chunks(len(x)):
+                    field = layer.field(inputs[part], weight, bias)
+                    outputs[part] = layer.activation.f(field)
+                inputs = outputs
+        # Only now, so that an interrupted sweep leaves the network as it was.
+        for layer, (weight, bias) in zip(self.layers, new):
+            layer.assign(weight, bias)
+        return self
+
+    # ------------------------------------------------------------------ mini-batches
+
+    @torch.no_grad()
+    def fit(
+        self,
+        x,
+        y,
+        *,
+        passes=1,
+        batch_size=500,
+        share=None,
+        ridge=0.3,
+        inverse="pinv",
+        damping=0.0,
+        steps=None,
+        seed=0,
+    ):
+        r"""Train by mini-batch ER; returns self.
+
+        For each batch all targets are taken with the present weights, then every layer moves by
+
+        .. math:: \Delta W_l, \Delta b_l =
+            \mathrm{share} \cdot \mathrm{regress}(A_{l-1}, H_l^* - H_l).
+
+        Here the penalty `ridge` draws the change to zero, not the weights. `share` is 1 / number of
+        layers unless given.
+
+        Parameters
+        ----------
+        passes, batch_size : int >= 1
+            Passes through the data, each in a new random order drawn from `seed`; the last batch of
+            a pass is left out if it is less than half full.
+        seed : int or torch.Generator
+
+        Other parameters and errors as in `one_update`.
+        """
+        x, observed = self._inputs(x), self._observed(y)
+        _same_length(x, observed)
+        check_settings(inverse, damping, steps)
+        checks.positive_integer("passes", passes)
+        batch_size = min(checks.positive_integer("batch_size", batch_size), len(x))
+        ridge = checks.not_negative("ridge", ridge)
+        share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
+        generator = _generator(seed)
+        batches = []
+        for _ in range(passes):
+            order = torch.randperm(len(x), generator=generator)
+            batches += [part for part in order.split(batch_size) if 2 * len(part) > batch_size]
+        for part in progress(batches, f"fit, {passes} passes"):
+            self._move(x[part], observed[part], share, ridge, inverse, damping, steps)
+        return self
+
+    def _move(self, x, observed, share, ridge, inverse, damping, steps):
+        inputs, fields = self._forward(x)
+        to_below = self._inverse_maps(method=inverse, damping=damping, steps=steps)
+        changes = []
+        for layer, below, h, h_star in zip(
+            self.layers, inputs, fields, self._top_down(fields, observed, to_below)
+        ):
+            moments = layer.moments()
+            moments.accumulate(*layer.rows(below, h_star - h))
+            changes.append(moments.solve(ridge))
+        for layer, change in zip(self.layers, changes):
+            layer.assign(*change, share=share)
+
+    # ------------------------------------------------------------------ use
+
+    @torch.no_grad()
+    def decision_function(self, x):
+        """Output fields H_L `[n, d_out]`, as the array type and dtype of x."""
+        inputs = self._inputs(x)
+        fields = torch.cat([self._forward(inputs[part])[1][-1] for part in _chunks(len(inputs))])
+        return checks.like(fields, x)
+
+    def predict(self, x):
+        """Class of each sample `[n]`: the output unit with the largest field (integers, like x)."""
+        return self.decision_function(x).argmax(1)
+
+    def score(self, x, y):
+        """Fraction of samples `[n]` whose predicted class is y, between 0 and 1."""
+        labels = class_labels(y, self.layers[-1].weight.shape[1])
+        predicted = torch.as_tensor(self.predict(x))
+        _same_length(predicted, labels)
+        return (predicted == labels).double().mean().item()
+
+    def save(self, path):
+        """Write the network to a file, in full or not at all."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            torch.save({"layers": self._described(), "state": self.state_dict()}, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path):
+        """Read a network written by `save`; FileNotFoundError, or ValueError for any other file."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no network file {str(path)!r}")
+        try:
+            stored = torch.load(path, weights_only=True)
+            described, state = stored["layers"], stored["state"]
+        except Exception as error:
+            raise ValueError(f"{str(path)!r} is damaged or no network file: {error}") from error
+        layers = []
+        for d_in, d_out, bias, dtype, name in described:
+            layers += [nn.Linear(d_in, d_out, bias=bias, dtype=getattr(torch, dtype)), name]
+        network = cls(layers[:-1], output=layers[-1])
+        network.load_state_dict(state)
+        return network
+
+    def __repr__(self):
+        widths = [self.layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in self.layers)]
+        names = [layer.activation.name for layer in self.layers]
+        return f"ERNetwork({'-'.join(map(str, widths))}, {', '.join(names)})"
+
+    # ------------------------------------------------------------------ inside
+
+    def _forward(self, x):
+        """Inputs A_{l-1} and fields H_l of every layer, first layer first."""
+        inputs, fields = [], []
+        for layer in self.layers:
+            inputs.append(x)
+            fields.append(layer.field(x))
+            x = layer.activation.f(fields[-1])
+        return inputs, fields
+
+    def _inverse_maps(self, **inverse):
+        """For each layer but the first, the map from its fields to its inputs."""
+        return [None, *(layer.to_below(**inverse) for layer in self.layers[1:])]
+
+    def _top_down(self, fields, target, to_below):
+        """Reflected fields H* of every layer, first layer first: reflect, invert, reflect, ..."""
+        wanted = []
+        for index in reversed(range(len(self.layers))):
+            layer, h = self.layers[index], fields[index]
+            h_star = reflected(h, target, layer.activation)
+            wanted.append(h_star)
+            if index:
+                below = self.layers[index - 1].activation.f(fields[index - 1])
+                target = below + to_below[index](h_star - h)
+        return wanted[::-1]
+
+    def _inputs(self, x):
+        x = checks.tensor("x", x)
+        weight = self.layers[0].weight
+        if x.ndim < 2 or x[0].numel() != weight.shape[0]:
+            raise ValueError(
+                f"x: shape {tuple(x.shape)}, expected [n, {weight.shape[0]}] "
+                "(or images with that many numbers each)"
+            )
+        return x.flatten(1).to(weight.dtype)
+
+    def _observed(self, y):
+        weight = self.layers[-1].weight
+        return observed_outputs(y, weight.shape[1], weight.dtype)
+
+    def _wanted(self, x, targets):
+        if not isinstance(targets, (list, tuple)) or len(targets) != len(self.layers):
+            raise ValueError(f"targets: expected a list of {len(self.layers)}, one for each layer")
+        wanted = []
+        for index, (layer, h_star) in enumerate(zip(self.layers, targets)):
+            if h_star is not None:
+                name, shape = f"targets[{index}]", (len(x), layer.weight.shape[1])
+                h_star = checks.tensor(name, h_star, ndim=2).to(x.dtype)
+                if h_star.shape != shape:
+                    raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
+            wanted.append(h_star)
+        return wanted
+
+    def _described(self):
+        return [
+            [
+                *layer.weight.shape,
+                layer.bias is not None,
+                str(layer.weight.dtype).removeprefix("torch."),
+                layer.activation.name,
+            ]
+            for layer in self.layers
+        ]
+
+
+def _chunks(n):
+    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
+
+
+def _generator(seed):
+    if isinstance(seed, torch.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed: expected an integer or a torch.Generator, found {seed!r}")
+    return torch.Generator().manual_seed(seed)
+
+
+def _same_length(x, y):
+    if len(x) != len(y):
+        raise ValueError(f"y: {len(y)} samples, x has {len(x)}")

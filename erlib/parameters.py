@@ -1,0 +1,168 @@
+"""The parameters of a notebook: read from text as people mean it, checked before they are used.
+
+papermill hands over what its command line makes of a value: ``-p plot false`` arrives as the text
+"false", ``-p seeds '[1, 2]'`` as the text "[1, 2]".  The cell after ``parameters`` therefore passes
+each one through :func:`parameter`, one line each::
+
+    dataset = parameter(str, dataset=dataset, among=["digits", "mnist5k", "mnist"])
+    seeds = parameter([int], seeds=seeds, at_least=0)
+    hidden = parameter(int, hidden=hidden, at_least=1, at_most=20_000)
+    ridge = parameter(float, ridge=ridge, at_least=0)
+    limit = parameter(int | None, limit=limit, at_least=1)
+"""
+
+import difflib
+import math
+import re
+import types
+import typing
+
+import yaml
+
+
+class _Yaml12(yaml.SafeLoader):
+    """YAML as its version 1.2 reads it: 1e-3 is a number, and yes, 1:30 and 2024-01-01 are text."""
+
+    yaml_implicit_resolvers: typing.ClassVar[dict] = {}  # none of version 1.1
+
+
+def _scalar(kind, pattern, convert):
+    _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), None)
+    _Yaml12.add_constructor(
+        f"tag:yaml.org,2002:{kind}", lambda loader, node: convert(loader.construct_scalar(node))
+    )
+
+
+# "None" is no YAML, but it is what a Python reader types.
+_scalar("null", r"^(?:~|null|Null|NULL|None|)$", lambda text: None)
+_scalar("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", lambda text: text.lower() == "true")
+_scalar("int", r"^[-+]?[0-9]+(?:_[0-9]+)*$", int)
+_scalar("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", float)
+
+
+def from_text(text):
+    """The value that a piece of YAML stands for; text that is no YAML is refused.
+
+    >>> from_text("1e-3"), from_text("false"), from_text("[1, 2]"), from_text("mnist")
+    (0.001, False, [1, 2], 'mnist')
+
+    Raises ValueError with the place of the mistake.
+    """
+    try:
+        return yaml.load(text, Loader=_Yaml12)  # a SafeLoader: it builds plain values only
+    except yaml.YAMLError as error:
+        raise ValueError(f"cannot be read as YAML: {text!r} ({_one_line(error)})") from None
+
+
+def parameter(kind, /, *, among=None, at_least=None, at_most=None, above=None, **named):
+    """The value of one parameter, as ``kind``; ``named`` is that parameter, as ``name=value``.
+
+    ``kind`` is int, float, bool, str, a list of one of them such as ``[int]``, or either with
+    ``| None``.  Text is read as YAML where another kind is wanted; an integer is a valid float, and
+    a float without fraction a valid int, but a bool is neither.  ``among`` lists the values
+    allowed, ``at_least``, ``at_most`` and ``above`` bound a number; in a list they hold for each
+    item.  A list holds at least one item.
+
+    >>> parameter(bool, plot="false"), parameter([int], seeds="[1, 2]")
+    (False, [1, 2])
+    >>> parameter(float, ridge="1e-3", at_least=0)
+    0.001
+    >>> parameter(int, hidden=0, at_least=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: hidden is 0, allowed: an integer, at least 1
+
+    Raises ValueError naming the parameter, what was found and what is allowed.
+    """
+    if len(named) != 1:
+        raise TypeError(f"name one parameter, as in parameter(int, n=n), not {len(named)}")
+    ((name, given),) = named.items()
+    optional, kind = _without_none(kind)
+    many = isinstance(kind, (list, types.GenericAlias))
+    item = (kind[0] if isinstance(kind, list) else typing.get_args(kind)[0]) if many else kind
+
+    value = given
+    if isinstance(value, str) and not (item is str and not many and not optional):
+        value = _read(value, keep_text=item is str and not many)
+    rules = {"among": among, "at_least": at_least, "at_most": at_most, "above": above}
+    allowed = _describe(item, many, optional, rules)
+    if value is None and optional:
+        return None
+    if not many:
+        return _one(name, value, item, rules, allowed)
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"{name} is {given!r}, allowed: {allowed}")
+    return [_one(f"{name}[{i}]", one, item, rules, allowed) for i, one in enumerate(value)]
+
+
+def suggestion(word, known):
+    """`` (did you mean 'hidden'?)`` for a word close to a known one, else nothing.
+
+    >>> suggestion("hiden", ["hidden", "seeds"])
+    " (did you mean 'hidden'?)"
+    """
+    close = difflib.get_close_matches(str(word), [str(each) for each in known], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text"}
+
+
+def _without_none(kind):
+    """(is None allowed, the kind without it)."""
+    if isinstance(kind, types.UnionType):
+        rest = [each for each in typing.get_args(kind) if each is not type(None)]
+        if len(rest) == 1:
+            return True, rest[0]
+    return False, kind
+
+
+def _read(text, keep_text):
+    try:
+        value = from_text(text)
+    except ValueError:
+        return text  # reported by the caller as the text it is
+    return text if keep_text and value is not None else value
+
+
+def _one(name, value, item, rules, allowed):
+    """``value`` as an ``item``, or the error that says why not."""
+    found = value
+    if item is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if item is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    right_kind = isinstance(value, item) and not (item is int and isinstance(value, bool))
+    if right_kind and item is float:
+        right_kind = math.isfinite(value)
+    fits = (
+        right_kind
+        and (rules["among"] is None or value in rules["among"])
+        and (rules["at_least"] is None or value >= rules["at_least"])
+        and (rules["at_most"] is None or value <= rules["at_most"])
+        and (rules["above"] is None or value > rules["above"])
+    )
+    if not fits:
+        hint = suggestion(found, rules["among"] or ())
+        raise ValueError(f"{name} is {found!r}, allowed: {allowed}{hint}")
+    return value
+
+
+def _describe(item, many, optional, rules):
+    if rules["among"] is not None:
+        what = "one of " + ", ".join(map(str, rules["among"]))
+    else:
+        article = {int: "an ", float: "a "}.get(item, "")
+        what = article + _WORDS[item]
+        what += "".join(
+            f", {rule.replace('_', ' ')} {rules[rule]}"
+            for rule in ("at_least", "at_most", "above")
+            if rules[rule] is not None
+        )
+    if many:
+        what = f"a list, each item {what}"
+    return what + (", or None" if optional else "")
+
+
+def _one_line(error):
+    return " ".join(str(error).split())

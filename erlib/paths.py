@@ -1,0 +1,18 @@
+"""Where the companion keeps its files, wherever it is called from."""
+
+import os
+from pathlib import Path
+
+_checkout = Path(__file__).resolve().parents[1]
+
+#: The checkout (``pip install -e .``), or the current folder for an erlib installed elsewhere.
+ROOT = _checkout if (_checkout / "pyproject.toml").is_file() else Path.cwd()
+NOTEBOOKS = ROOT / "notebooks"
+DATA = ROOT / "data"
+RUNS = ROOT / "runs"
+RESULTS = ROOT / "results" / "full"
+
+
+def figures_folder():
+    """Where figures are written: ``$ERLIB_FIGURES`` (set for every run), else ``figures/``."""
+    return Path(os.environ.get("ERLIB_FIGURES") or ROOT / "figures")

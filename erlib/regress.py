@@ -1,0 +1,196 @@
+r"""The second verb: the weights that produce the wanted fields, in closed form.
+
+Everything the least-squares solution needs of the data are sums over samples, `Moments`: they can
+be added up chunk by chunk, in any order, and their size does not grow with the number of samples.
+"""
+
+import math
+
+import torch
+
+from . import checks
+
+# Rows whose products are formed at once. It bounds the scratch memory; above about a thousand rows
+# the speed of a matrix product no longer depends on it.
+CHUNK = 4096
+
+
+class Moments:
+    r"""Sufficient statistics of a linear regression of H* `[n, d_out]` on X `[n, d_in]`.
+
+    Accumulates, over samples i with weights :math:`w_i` (1 unless given),
+
+    .. math:: n = \sum w_i, \quad \sum w_i x_i, \quad \sum w_i h_i, \quad
+              S_{xx} = \sum w_i x_i x_i', \quad S_{xh} = \sum w_i x_i h_i'.
+
+    Products are formed in the dtype of X (float16 and bfloat16 in float32) and summed in float64.
+    With an intercept all of X is taken relative to the mean of the first chunk, so that a large
+    common offset does not cancel digits.
+
+    Memory: `d_in * (d_in + d_out)` float64 numbers, whatever the number of samples.
+
+    >>> import torch
+    >>> x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> h = x @ torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64) + 4
+    >>> parts = Moments().add(x[:20], h[:20]).add(x[20:], h[20:])
+    >>> weight, bias = parts.solve()
+    >>> [round(v, 10) for v in weight.flatten().tolist() + bias.tolist()]
+    [1.0, 2.0, 3.0, 4.0]
+    """
+
+    def __init__(self, fit_intercept=True):
+        self.fit_intercept = fit_intercept
+        self.n = 0.0
+
+    def add(self, x, h_star, sample_weight=None):
+        """Add samples: x `[n, d_in]`, h_star `[n, d_out]`, weights `[n]` >= 0. Returns self.
+
+        Raises ValueError for arrays that `erlib.regress` refuses, or of another width than before.
+        """
+        inputs, targets, weights = _checked(x, h_star, sample_weight)
+        if self.n and (inputs.shape[1], targets.shape[1]) != tuple(self.xh.shape):
+            raise ValueError(
+                f"x, h_star: {inputs.shape[1]} and {targets.shape[1]} columns, earlier chunks had "
+                f"{self.xh.shape[0]} and {self.xh.shape[1]}"
+            )
+        for rows in range(0, len(inputs), CHUNK):
+            part = slice(rows, rows + CHUNK)
+            self.accumulate(inputs[part], targets[part], None if weights is None else weights[part])
+        return self
+
+    def accumulate(self, x, h, weights=None):
+        """`add` for tensors already checked, as one chunk."""
+        if x.dtype.itemsize < 4:
+            x = x.float()
+        h = h.to(x.dtype)
+        if not self.n:
+            d_in, d_out = x.shape[1], h.shape[1]
+            double = {"dtype": torch.float64, "device": x.device}
+            self.dtype = x.dtype
+            self.origin = x.mean(0) if self.fit_intercept else None
+            self.x, self.h = torch.zeros(d_in, **double), torch.zeros(d_out, **double)
+            self.xx, self.xh = torch.zeros(d_in, d_in, **double), torch.zeros(d_in, d_out, **double)
+        if self.fit_intercept:
+            x = x - self.origin
+        weighted = x if weights is None else x * weights.to(x.dtype)[:, None]
+        self.n += len(x) if weights is None else float(weights.double().sum())
+        self.xx += weighted.T @ x
+        self.xh += weighted.T @ h
+        if self.fit_intercept:
+            self.x += weighted.sum(0, dtype=torch.float64)
+            weighted_h = h if weights is None else h * weights.to(h.dtype)[:, None]
+            self.h += weighted_h.sum(0, dtype=torch.float64)
+
+    def solve(self, ridge=0.0):
+        r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.
+
+        Solves :math:`(C + \lambda I) W = B` with the centred (no intercept: raw) moments C, B and
+        :math:`\lambda` = ridge * mean diagonal of C, by Cholesky in float64; where C is singular to
+        working precision, the minimum-norm solution.
+        """
+        ridge = checks.not_negative("ridge", ridge)
+        if not self.n:
+            raise ValueError("no samples with a positive weight: nothing to solve")
+        gram, cross = self.xx, self.xh
+        if self.fit_intercept:
+            x_mean, h_mean = self.x / self.n, self.h / self.n
+            gram = gram - self.n * torch.outer(x_mean, x_mean)
+            cross = cross - self.n * torch.outer(x_mean, h_mean)
+        weight = solve_ridge(gram, cross, ridge, precision=torch.finfo(self.dtype).eps)
+        bias = torch.zeros_like(self.h)
+        if self.fit_intercept:
+            bias = h_mean - (x_mean + self.origin.double()) @ weight
+        return weight.to(self.dtype), bias.to(self.dtype)
+
+
+def solve_ridge(gram, cross, ridge, precision):
+    """Solve (gram + ridge * mean(diag gram) I) W = cross, minimum norm if singular; float64.
+
+    `precision` is the relative accuracy of the entries of `gram`. Their rounding errors, acting as
+    a random matrix, move eigenvalues by about sqrt(d_in) * precision: a ridge above that makes the
+    matrix safely positive. Without it, what is below d_in * precision of the largest counts as 0.
+    """
+    tolerance = len(gram) * precision
+    safe = ridge > math.sqrt(len(gram)) * precision
+    diagonal = gram.diagonal().clone()
+    shifted = gram.clone()
+    shifted.diagonal().add_(ridge * diagonal.mean())
+    factor, failed = torch.linalg.cholesky_ex(shifted)
+    # A pivot is the part of a column's square that the columns before it do not explain.
+    pivots = factor.diagonal() ** 2 / shifted.diagonal()
+    if not failed and (safe or bool((pivots > tolerance).all())):
+        return torch.cholesky_solve(cross, factor)
+    values, vectors = torch.linalg.eigh(shifted)
+    kept = values > tolerance * values[-1].clamp(min=torch.finfo(torch.float64).tiny)
+    vectors = vectors[:, kept]
+    return vectors @ ((vectors.T @ cross) / values[kept][:, None])
+
+
+def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
+    r"""Return the weights and bias that best produce the fields `h_star` from the inputs `x`.
+
+    Definition, row-major (:math:`H = X W + b`):
+
+    .. math:: W, b = \arg\min \sum_i w_i \lVert x_i W + b - h^*_i \rVert^2
+              + \lambda \lVert W \rVert^2,
+              \qquad \lambda = \mathrm{ridge} \cdot \mathrm{mean\,diag}(C).
+
+    C is the scatter matrix :math:`\sum w_i (x_i - \bar x)(x_i - \bar x)'` (without intercept:
+    :math:`\sum w_i x_i x_i'`), so `ridge` has no unit and means the same for inputs of any scale.
+    Constant and duplicate columns make C singular: of all solutions the one of least norm is taken
+    (a constant column gets weight 0, duplicates share one weight). Being normal equations, they
+    resolve directions down to about sqrt(eps * d_in) of the strongest one.
+
+    Parameters
+    ----------
+    x : array `[n, d_in]`, floating
+        Inputs, one sample a row.
+    h_star : array `[n, d_out]` of the same type
+        Wanted fields (`erlib.reflect`).
+    ridge : float >= 0
+        Relative strength of the penalty; 0 is ordinary least squares.
+    sample_weight : array `[n]`, >= 0, optional
+        Weight of each sample.
+    fit_intercept : bool
+        Whether there is a bias b; it is not penalised.
+
+    Returns
+    -------
+    weight `[d_in, d_out]`, bias `[d_out]` : arrays like `x` (bias 0 without intercept).
+
+    Raises
+    ------
+    ValueError
+        If an array has the wrong shape, is empty, not floating, holds NaN or Inf, or a weight is
+        negative or all are 0.
+
+    Samples given in chunks: `erlib.Moments`. Source: ordinary ridge regression; in ER the step
+    "weights from fields", Hoang et al., Phys. Rev. E 99, 023311 (2019).
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> weight, bias = regress(x, x @ [[1.0], [-2.0]] + 3)
+    >>> bool(np.allclose(weight.ravel(), [1, -2]) and np.allclose(bias, 3))
+    True
+    """
+    checks.same_kind("h_star", h_star, "x", x)
+    moments = Moments(fit_intercept).add(x, h_star, sample_weight)
+    weight, bias = moments.solve(ridge)
+    return checks.like(weight, x), checks.like(bias, x)
+
+
+def _checked(x, h_star, sample_weight):
+    inputs = checks.tensor("x", x, ndim=2)
+    targets = checks.tensor("h_star", h_star, ndim=2)
+    if len(targets) != len(inputs):
+        raise ValueError(f"h_star: {len(targets)} samples (rows), x has {len(inputs)}")
+    if sample_weight is None:
+        return inputs, targets, None
+    weights = checks.tensor("sample_weight", sample_weight, ndim=1)
+    if len(weights) != len(inputs):
+        raise ValueError(f"sample_weight: {len(weights)} weights, x has {len(inputs)} samples")
+    if bool((weights < 0).any()):
+        raise ValueError(f"sample_weight: negative, the smallest is {weights.min().item()}")
+    if not bool((weights > 0).any()):
+        raise ValueError("sample_weight: all weights are 0, no sample is left")
+    return inputs, targets, weights

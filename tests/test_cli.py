@@ -1,0 +1,96 @@
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_notebook
+
+import erlib
+from erlib import paths
+from erlib.cli import main
+from erlib.runs import NotebookFailed
+
+
+@pytest.fixture
+def executed(tmp_path, monkeypatch):
+    """Two notebooks that are not really executed: the parameters of each execution; 02 fails."""
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    paths.NOTEBOOKS.mkdir()
+    for name in ("01_good", "02_bad"):
+        cell = new_code_cell("rate = 0.5\nplot = True", metadata={"tags": ["parameters"]})
+        nbformat.write(new_notebook(cells=[cell]), paths.NOTEBOOKS / f"{name}.ipynb")
+    calls = []
+
+    def pretend(notebook, output, *, parameters, timeout, **_):
+        calls.append((notebook.stem, parameters, timeout))
+        if "bad" in notebook.name:
+            raise NotebookFailed(1, "1 / 0", "ZeroDivisionError", "division by zero")
+
+    monkeypatch.setattr("erlib.runs._execute", pretend)
+    return calls
+
+
+def call(*words):
+    return CliRunner().invoke(main, words)
+
+
+def test_exit_codes_and_the_lines_of_a_run(executed):
+    done = call("run", "1")
+    assert done.exit_code == 0, done.output
+    assert "01_good  ok" in done.output
+    failed = call("run")
+    assert failed.exit_code == 1
+    assert "02_bad   FAILED" in failed.output and "open it: jupyter lab" in failed.output
+
+
+def test_parameters_are_read_as_yaml(executed):
+    words = ("run", "01_good", "-p", "rate", "1e-3", "-p", "plot", "false", "--timeout", "5")
+    assert call(*words).exit_code == 0
+    assert executed == [("01_good", {"rate": 0.001, "plot": False}, 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("run", "7"), "no notebook '7'"),
+        (("run", "-p", "rat", "1"), "did you mean 'rate'?"),
+        (("run", "-p", "rate", "[1"), "cannot be read as YAML"),
+        (("run", "-p", "rate", "1", "-p", "rate", "2"), "the same parameter twice"),
+        (("run", "--profile", "huge"), "'huge' is not one of"),
+        (("run", "--threads", "0"), "--threads"),
+        (("refresh", "7"), "no notebook '7'"),
+        (("collect",), "Missing argument"),
+        (("collect", "notebooks"), "no finished run"),
+    ],
+)
+def test_a_mistake_is_a_usage_error_before_anything_runs(executed, words, complaint):
+    result = call(*words)
+    assert result.exit_code == 2 and complaint in result.output
+    assert executed == [] and not paths.RUNS.exists()
+
+
+def test_collect_tells_what_it_wrote_and_what_it_left_out(executed, tmp_path):
+    call("run", "--output", "out")
+    (tmp_path / "out" / "02_bad.ipynb").write_text("{}")
+    result = call("collect", "out", "--to", "to")
+    assert result.exit_code == 0, result.output
+    assert "wrote to/01_good.json" in result.output
+    assert "left out, not finished: 02_bad" in result.output
+
+
+def test_a_failing_refresh_exits_with_1(executed):
+    result = call("refresh", "2")
+    assert result.exit_code == 1 and "02_bad.ipynb is left as it was" in result.output
+
+
+def test_data_commands_are_attached():
+    assert call("data", "--help").exit_code == 0
+
+
+def test_python_m_erlib():
+    command = [sys.executable, "-m", "erlib", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=True)
+    assert erlib.__version__ in shown.stdout
