@@ -117,8 +117,8 @@ _ACTIVATIONS = {
         Activation(
             "leaky_relu",
             f=lambda h: torch.where(h >= 0, h, _LEAK * h),
-            slope=lambda h: torch.where(h >= 0, 1.0, _LEAK).to(h.dtype),
-            factor=lambda h: torch.where(h >= 0, 1.0, 1 / _LEAK).to(h.dtype),
+            slope=lambda h: torch.where(h >= 0, torch.ones_like(h), _LEAK),
+            factor=lambda h: torch.where(h >= 0, torch.ones_like(h), 1 / _LEAK),
             inverse=lambda a: torch.where(a >= 0, a, a / _LEAK),
         ),
     )

@@ -14,11 +14,9 @@ import torch
 def tensor(name, value, *, ndim=None):
     """Return `value` as a torch tensor sharing its memory, or raise ValueError naming `name`."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "fiub":
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
             raise ValueError(f"{name}: expected floating-point numbers, found dtype {value.dtype}")
-        if not value.flags.writeable or any(stride < 0 for stride in value.strides):
-            value = value.copy()  # torch can neither share read-only nor reversed memory
-        value = torch.from_numpy(value)
+        value = from_numpy(value)
     if not isinstance(value, torch.Tensor):
         raise ValueError(
             f"{name}: expected a NumPy array or a torch tensor, found {type(value).__name__}"
@@ -35,6 +33,14 @@ def tensor(name, value, *, ndim=None):
         raise ValueError(f"{name}: empty, shape {tuple(value.shape)}")
     require_finite(name, value)
     return value.detach()
+
+
+def from_numpy(array):
+    """Return a real or integer array of any memory layout as a tensor, shared where torch can."""
+    fits = all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
+    if not (fits and array.flags.writeable and array.dtype.isnative):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(array)
 
 
 def require_finite(name, value):
@@ -72,7 +78,7 @@ def same_kind(name, value, other_name, other):
 
 def not_negative(name, value):
     """Raise ValueError unless `value` is a finite number >= 0; return it as float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ValueError(f"{name}: expected a number >= 0, found {value!r}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name}: expected a finite number >= 0, found {value!r}")
@@ -88,7 +94,7 @@ def positive_integer(name, value):
 
 def choice(name, value, known):
     """Raise ValueError listing the known names unless `value` is one of them."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}: unknown {value!r}; known: {', '.join(sorted(known))}")
     return value
 

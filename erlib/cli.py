@@ -1,4 +1,4 @@
-"""The command line: ``erlib run``, ``refresh``, ``collect`` and ``data``."""
+"""The command line: ``erlib run``, ``refresh``, ``collect``, ``readme`` and ``data``."""
 
 import contextlib
 import sys
@@ -6,8 +6,10 @@ import sys
 import click
 
 from . import __version__
+from .collect import collect as collect_results
 from .datasets_cli import data
 from .parameters import from_text
+from .readme import renew as renew_readme
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +29,7 @@ def _mistakes_as_usage_errors():
     """What the planning refuses is the caller's mistake: exit code 2 and no traceback."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -95,11 +97,12 @@ def refresh(selection, timeout):
 
     SELECTION is as in `erlib run`.
     """
-    from . import runs
+    from .refresh import refresh as refresh_notebooks
+    from .runs import plan
 
     with _mistakes_as_usage_errors():
-        planned = runs.plan(selection)
-    sys.exit(1 if runs.refresh(planned, timeout=timeout) else 0)
+        planned = plan(selection)
+    sys.exit(1 if refresh_notebooks(planned, timeout=timeout) else 0)
 
 
 @main.command()
@@ -107,11 +110,16 @@ def refresh(selection, timeout):
 @click.option("--to", type=click.Path(file_okay=False), help="Default: results/full.")
 def collect(folders, to):
     """Copy finished results of run FOLDERS into committed tables."""
-    from . import runs
-
     with _mistakes_as_usage_errors():
-        written, unfinished = runs.collect(folders, to)
+        written, unfinished = collect_results(folders, to)
     for file in written:
         click.echo(f"wrote {file}")
     for run_id in unfinished:
         click.echo(f"left out, not finished: {run_id}")
+
+
+@main.command()
+def readme():
+    """Write the collected results into the table of README.md."""
+    with _mistakes_as_usage_errors():
+        click.echo("README.md renewed" if renew_readme() else "README.md is up to date")

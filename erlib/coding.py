@@ -1,5 +1,6 @@
 """Classes as observed outputs: +1 for the class of the sample, -1 for all others."""
 
+import numpy as np
 import torch
 
 from . import checks
@@ -8,8 +9,8 @@ from . import checks
 def class_labels(y, classes):
     """Return y as int64 labels `[n]`; ValueError unless they are integers from 0 to classes - 1."""
     try:
-        labels = torch.as_tensor(y)
-    except (TypeError, ValueError, RuntimeError) as error:
+        labels = y if isinstance(y, torch.Tensor) else checks.from_numpy(np.asarray(y))
+    except (TypeError, ValueError) as error:
         found = type(y).__name__
         raise ValueError(f"y: expected integer class labels, found {found}") from error
     if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
@@ -20,12 +21,13 @@ def class_labels(y, classes):
         )
     if len(labels) == 0:
         raise ValueError("y: empty")
+    labels = labels.long()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(
             f"y: labels from {low} to {high}, the {classes} outputs stand for 0 to {classes - 1}"
         )
-    return labels.long()
+    return labels
 
 
 def observed_outputs(y, classes, dtype=torch.float32):

@@ -91,22 +91,18 @@ def inverse_map(weight, method="pinv", damping=0.0, steps=None):
         return lambda delta: conjugate_gradients(
             lambda u: u @ weight, lambda v: v @ weight.T, delta, steps
         )
-    if method == "pinv":
-        inverse = torch.linalg.pinv(weight.double())
-    else:
-        inverse = _damped_inverse(weight.double(), damping)
-    inverse = inverse.to(weight.dtype)
+    inverse = _inverse(weight, damping)  # pinv is damped by 0
     return lambda delta: delta @ inverse
 
 
-def _damped_inverse(weight, damping):
-    """(W'W + mu I)^-1 W' `[d_out, d_in]`, solved on the smaller side."""
-    d_in, d_out = weight.shape
-    mu = damping * weight.square().sum() / min(d_in, d_out)
-    if d_out <= d_in:
-        return torch.linalg.solve(weight.T @ weight + mu * torch.eye(d_out).to(weight), weight.T)
-    # W'(WW' + mu I)^-1 is the same matrix.
-    return torch.linalg.solve(weight @ weight.T + mu * torch.eye(d_in).to(weight), weight).T
+def _inverse(weight, damping):
+    """W'(WW' + mu I)^-1 `[d_out, d_in]`: each singular value s of W becomes 1 / (s + mu / s)."""
+    u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
+    mu = damping * s.square().mean()
+    # What is below the rounding of the weights themselves counts as 0, and 0 stays 0.
+    known = s > max(weight.shape) * torch.finfo(weight.dtype).eps * s.max()
+    gain = torch.where(known, 1 / (s + mu / s), 0)
+    return (vt.T * gain @ u.T).to(weight.dtype)
 
 
 def conjugate_gradients(forward, backward, delta, steps):
@@ -119,14 +115,14 @@ def conjugate_gradients(forward, backward, delta, steps):
     would break down.
     """
 
-    def squared(t):
-        return t.flatten(1).square().sum(1)
+    def squared(t):  # in float64, where the square of a small float32 number is not yet 0
+        return torch.linalg.vector_norm(t.flatten(1), dim=1, dtype=torch.float64).square()
 
     def quotient(a, b):  # a sample that has arrived has b = 0 and takes no further step
         return torch.where(b > 0, a / torch.where(b > 0, b, 1), 0)
 
     def times(factor, t):
-        return factor.reshape(-1, *[1] * (t.ndim - 1)) * t
+        return factor.to(t.dtype).reshape(-1, *[1] * (t.ndim - 1)) * t
 
     residual = delta
     gradient = backward(residual)

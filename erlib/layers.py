@@ -84,6 +84,12 @@ def paired(layers, output):
                 f"layers[{index}]: takes {linear.in_features} inputs, the layer before has "
                 f"{result[-1].weight.shape[1]} outputs"
             )
+        allowed = {result[0].weight.dtype} if result else {torch.float32, torch.float64}
+        if linear.weight.dtype not in allowed:
+            raise ValueError(
+                f"layers[{index}]: found {linear.weight.dtype}, expected torch.float32 or "
+                "torch.float64, the same in all layers"
+            )
         last = index + 1 == len(layers)
         result.append(DenseLayer(linear, output if last else _activation(index, layers[index + 1])))
     return result

@@ -17,6 +17,7 @@ import itertools
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -108,7 +109,7 @@ class ERNetwork(nn.Module):
         layers = []
         for index, (d_in, d_out) in enumerate(itertools.pairwise(sizes)):
             last = index == len(sizes) - 2
-            linear = nn.Linear(d_in, d_out, bias=last or hidden_bias, dtype=dtype)
+            linear = _linear(d_in, d_out, last or hidden_bias, dtype)
             std = scale * d_in**-0.5 if last else ((2 if "relu" in name else 1) / d_in) ** 0.5
             with torch.no_grad():
                 # Drawn in float64 so that both dtypes start from the same network.
@@ -123,7 +124,7 @@ class ERNetwork(nn.Module):
 
     @torch.no_grad()
     def one_update(
-        self, x, y, *, ridge=3.0, readout_ridge=1e-4, inverse="pinv", damping=0.0, steps=None
+        self, x, y, *, ridge=3.0, readout_ridge=1e-5, inverse="pinv", damping=0.0, steps=None
     ):
         """One ER update of every layer from all the data; returns self.
 
@@ -169,7 +170,7 @@ class ERNetwork(nn.Module):
         return wanted
 
     @torch.no_grad()
-    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-4):
+    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5):
         """Regress every layer, bottom up, on the new outputs of the one below; returns self.
 
         `targets` holds the wanted fields of each layer (`ERNetwork.targets`), or None for a layer
@@ -248,7 +249,7 @@ class ERNetwork(nn.Module):
         batches = []
         for _ in range(passes):
             order = torch.randperm(len(x), generator=generator)
-            batches += [part for part in order.split(batch_size) if 2 * len(part) > batch_size]
+            batches += [part for part in order.split(batch_size) if 2 * len(part) >= batch_size]
         for part in progress(batches, f"fit, {passes} passes"):
             self._move(x[part], observed[part], share, ridge, inverse, damping, steps)
         return self
@@ -271,13 +272,14 @@ class ERNetwork(nn.Module):
     @torch.no_grad()
     def decision_function(self, x):
         """Output fields H_L `[n, d_out]`, as the array type and dtype of x."""
-        inputs = self._inputs(x)
-        fields = torch.cat([self._forward(inputs[part])[1][-1] for part in _chunks(len(inputs))])
-        return checks.like(fields, x)
+        return checks.like(self._output_fields(x), x)
 
+    @torch.no_grad()
     def predict(self, x):
         """Class of each sample `[n]`: the output unit with the largest field (integers, like x)."""
-        return self.decision_function(x).argmax(1)
+        # Not by decision_function: rounded to the dtype of x, different fields may become equal.
+        classes = self._output_fields(x).argmax(1)
+        return classes.numpy() if isinstance(x, np.ndarray) else classes
 
     def score(self, x, y):
         """Fraction of samples `[n]` whose predicted class is y, between 0 and 1."""
@@ -303,14 +305,13 @@ class ERNetwork(nn.Module):
             raise FileNotFoundError(f"no network file {str(path)!r}")
         try:
             stored = torch.load(path, weights_only=True)
-            described, state = stored["layers"], stored["state"]
+            layers = []
+            for d_in, d_out, bias, dtype, name in stored["layers"]:
+                layers += [_linear(d_in, d_out, bias, getattr(torch, dtype)), name]
+            network = cls(layers[:-1], output=layers[-1])
+            network.load_state_dict(stored["state"])
         except Exception as error:
             raise ValueError(f"{str(path)!r} is damaged or no network file: {error}") from error
-        layers = []
-        for d_in, d_out, bias, dtype, name in described:
-            layers += [nn.Linear(d_in, d_out, bias=bias, dtype=getattr(torch, dtype)), name]
-        network = cls(layers[:-1], output=layers[-1])
-        network.load_state_dict(state)
         return network
 
     def __repr__(self):
@@ -319,6 +320,10 @@ class ERNetwork(nn.Module):
         return f"ERNetwork({'-'.join(map(str, widths))}, {', '.join(names)})"
 
     # ------------------------------------------------------------------ inside
+
+    def _output_fields(self, x):
+        x = self._inputs(x)
+        return torch.cat([self._forward(x[part])[1][-1] for part in _chunks(len(x))])
 
     def _forward(self, x):
         """Inputs A_{l-1} and fields H_l of every layer, first layer first."""
@@ -388,12 +393,20 @@ def _chunks(n):
     return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
 
 
+def _linear(d_in, d_out, bias, dtype):
+    """A torch.nn.Linear without its own initial draw, which would use the global generator."""
+    return nn.utils.skip_init(nn.Linear, d_in, d_out, bias=bias, dtype=dtype)
+
+
 def _generator(seed):
     if isinstance(seed, torch.Generator):
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed: expected an integer or a torch.Generator, found {seed!r}")
-    return torch.Generator().manual_seed(seed)
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not (whole and 0 <= seed < 2**64):
+        raise ValueError(
+            f"seed: expected an integer from 0 to 2^64 - 1 or a torch.Generator, found {seed!r}"
+        )
+    return torch.Generator().manual_seed(int(seed))
 
 
 def _same_length(x, y):

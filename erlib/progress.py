@@ -1,7 +1,10 @@
-"""Progress of long loops: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar or a line that is renewed on a terminal, plain lines elsewhere."""
 
+import shutil
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
@@ -22,3 +25,32 @@ def progress(items, label, every=10.0):
         if now - last >= every:
             last = now
             print(f"{label}: {done} of {len(items)}, {now - start:.0f} s", file=sys.stderr)
+
+
+@contextmanager
+def heartbeat(describe, every=60.0):
+    """While the block runs, print `describe(seconds)` on standard output, however long a step is.
+
+    A terminal shows one line, renewed twice a second and removed at the end; anywhere else a plain
+    line appears every `every` seconds.
+    """
+    terminal, start, done = sys.stdout.isatty(), time.monotonic(), threading.Event()
+
+    def beat():
+        while not done.wait(0.5 if terminal else every):
+            text = describe(time.monotonic() - start)
+            if terminal:
+                width = shutil.get_terminal_size().columns - 1
+                print(f"\r\033[K{text[:width]}", end="", flush=True)
+            else:
+                print(text, flush=True)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        if terminal:
+            print("\r\033[K", end="", flush=True)

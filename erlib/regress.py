@@ -90,13 +90,21 @@ class Moments:
         """
         ridge = checks.not_negative("ridge", ridge)
         if not self.n:
-            raise ValueError("no samples with a positive weight: nothing to solve")
+            raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
+        precision = torch.finfo(self.dtype).eps
         gram, cross = self.xx, self.xh
+        if not math.isfinite(gram.sum() + cross.sum()):
+            kind = str(self.dtype).removeprefix("torch.")
+            raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
         if self.fit_intercept:
             x_mean, h_mean = self.x / self.n, self.h / self.n
             gram = gram - self.n * torch.outer(x_mean, x_mean)
             cross = cross - self.n * torch.outer(x_mean, h_mean)
-        weight = solve_ridge(gram, cross, ridge, precision=torch.finfo(self.dtype).eps)
+            # A column that varies by no more than its own rounding is constant.
+            rounding = precision * (x_mean + self.origin)
+            constant = gram.diagonal() <= self.n * rounding.square()
+            gram[constant], gram[:, constant], cross[constant] = 0, 0, 0
+        weight = solve_ridge(gram, cross, ridge, precision)
         bias = torch.zeros_like(self.h)
         if self.fit_intercept:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
@@ -106,11 +114,12 @@ class Moments:
 def solve_ridge(gram, cross, ridge, precision):
     """Solve (gram + ridge * mean(diag gram) I) W = cross, minimum norm if singular; float64.
 
-    `precision` is the relative accuracy of the entries of `gram`. Their rounding errors, acting as
-    a random matrix, move eigenvalues by about sqrt(d_in) * precision: a ridge above that makes the
-    matrix safely positive. Without it, what is below d_in * precision of the largest counts as 0.
+    `precision` is the relative accuracy of the products summed in `gram`. Their rounding errors,
+    acting as a random matrix, move eigenvalues by about sqrt(d_in) * precision: a ridge above that
+    makes the matrix safely positive. Without it, what is below (d_in + sqrt(CHUNK)) * precision of
+    the largest counts as 0; sqrt(CHUNK) is what errors of one sign along a chunk can add up to.
     """
-    tolerance = len(gram) * precision
+    tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
     safe = ridge > math.sqrt(len(gram)) * precision
     diagonal = gram.diagonal().clone()
     shifted = gram.clone()
@@ -139,7 +148,7 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     :math:`\sum w_i x_i x_i'`), so `ridge` has no unit and means the same for inputs of any scale.
     Constant and duplicate columns make C singular: of all solutions the one of least norm is taken
     (a constant column gets weight 0, duplicates share one weight). Being normal equations, they
-    resolve directions down to about sqrt(eps * d_in) of the strongest one.
+    resolve directions down to about sqrt(eps * (d_in + 64)) of the strongest one.
 
     Parameters
     ----------
@@ -149,7 +158,7 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
         Wanted fields (`erlib.reflect`).
     ridge : float >= 0
         Relative strength of the penalty; 0 is ordinary least squares.
-    sample_weight : array `[n]`, >= 0, optional
+    sample_weight : array `[n]` of the same type, >= 0, optional
         Weight of each sample.
     fit_intercept : bool
         Whether there is a bias b; it is not penalised.
@@ -173,7 +182,6 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     >>> bool(np.allclose(weight.ravel(), [1, -2]) and np.allclose(bias, 3))
     True
     """
-    checks.same_kind("h_star", h_star, "x", x)
     moments = Moments(fit_intercept).add(x, h_star, sample_weight)
     weight, bias = moments.solve(ridge)
     return checks.like(weight, x), checks.like(bias, x)
@@ -182,15 +190,15 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
 def _checked(x, h_star, sample_weight):
     inputs = checks.tensor("x", x, ndim=2)
     targets = checks.tensor("h_star", h_star, ndim=2)
+    checks.same_kind("h_star", h_star, "x", x)
     if len(targets) != len(inputs):
         raise ValueError(f"h_star: {len(targets)} samples (rows), x has {len(inputs)}")
     if sample_weight is None:
         return inputs, targets, None
     weights = checks.tensor("sample_weight", sample_weight, ndim=1)
+    checks.same_kind("sample_weight", sample_weight, "x", x)
     if len(weights) != len(inputs):
         raise ValueError(f"sample_weight: {len(weights)} weights, x has {len(inputs)} samples")
     if bool((weights < 0).any()):
         raise ValueError(f"sample_weight: negative, the smallest is {weights.min().item()}")
-    if not bool((weights > 0).any()):
-        raise ValueError("sample_weight: all weights are 0, no sample is left")
     return inputs, targets, weights

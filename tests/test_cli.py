@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 import erlib
 from erlib import paths
 from erlib.cli import main
-from erlib.runs import NotebookFailed
+from erlib.execute import NotebookFailed
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def executed(tmp_path, monkeypatch):
         if "bad" in notebook.name:
             raise NotebookFailed(1, "1 / 0", "ZeroDivisionError", "division by zero")
 
-    monkeypatch.setattr("erlib.runs._execute", pretend)
+    monkeypatch.setattr("erlib.runs.execute", pretend)
+    monkeypatch.setattr("erlib.refresh.execute", pretend)
     return calls
 
 

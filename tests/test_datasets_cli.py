@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from erlib import datasets, paths
+from erlib import datasets, lookup, paths
 from erlib.datasets_cli import data
 
 
@@ -12,12 +12,12 @@ def erlib_data(tmp_path, monkeypatch):
     """Run ``erlib data ...`` on a machine with no data and no network."""
     monkeypatch.delenv("ERLIB_DATA", raising=False)
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    monkeypatch.setattr(datasets, "_DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setattr(lookup, "_DEBIAN_FASHION_MNIST", tmp_path / "debian")
 
-    def no_download(name):
+    def no_download(name, verify):
         raise OSError(f"no network to fetch {name}")
 
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(lookup, "_download", no_download)
     return lambda *arguments: CliRunner().invoke(data, arguments)
 
 

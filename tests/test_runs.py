@@ -1,79 +1,16 @@
-"""Batch runs, on tiny notebooks; each kernel costs a second, so the tests share one batch."""
+"""Batch runs, planned and run; those with kernels share one batch."""
 
-import csv
-import json
-import os
-import sys
 from types import SimpleNamespace
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from small_notebooks import result_of, write_notebook, write_settings
 
 from erlib import paths
-from erlib.runs import (
-    THREAD_VARIABLES,
-    NotebookFailed,
-    collect,
-    declared_parameters,
-    plan,
-    refresh,
-    run,
-    source_hash,
-)
+from erlib.execute import NotebookFailed
+from erlib.notebook_files import source_hash
+from erlib.runs import plan, run
 
-
-def write_notebook(name, *sources, parameters=None):
-    """A notebook that names a kernel which exists nowhere."""
-    cells = [new_markdown_cell(f"# {name}")]
-    if parameters:
-        cells.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    cells += [new_code_cell(source) for source in sources]
-    notebook = new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "nowhere", "display_name": "?", "language": "python"}
-    nbformat.write(notebook, paths.NOTEBOOKS / f"{name}.ipynb")
-    return paths.NOTEBOOKS / f"{name}.ipynb"
-
-
-def write_settings(name, text):
-    (paths.NOTEBOOKS / "full").mkdir(exist_ok=True)
-    (paths.NOTEBOOKS / "full" / f"{name}.yaml").write_text(text)
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An empty companion: paths point into a temporary folder."""
-    for name in ("NOTEBOOKS", "RUNS", "RESULTS"):
-        (tmp_path / name.lower()).mkdir()
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setenv("ERLIB_FIGURES", str(tmp_path / "figures"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def three(place):
-    """Three notebooks that are planned but never executed."""
-    write_notebook("01_first", parameters="seeds = [0, 1]\nhidden: int = 10  # units")
-    write_notebook("02_second", parameters="hidden = 20")
-    write_notebook("03_third", "pass")
-
-
-@pytest.fixture
-def no_kernel(monkeypatch):
-    """Execute nothing: the labels that would have been executed; those in ``broken`` fail."""
-    spy = SimpleNamespace(executed=[], broken=set())
-
-    def pretend(notebook, output, *, label, **_):
-        spy.executed.append(label.strip())
-        if label.strip() in spy.broken:
-            raise NotebookFailed(2, "1 / 0", "ZeroDivisionError", "division by zero")
-
-    monkeypatch.setattr("erlib.runs._execute", pretend)
-    return spy
-
-
-# ---- plan ---------------------------------------------------------------------------------------
+# Plan
 
 
 @pytest.mark.parametrize(
@@ -97,25 +34,6 @@ def test_an_unknown_selection_lists_what_exists(three):
         plan(["03_thrid"])
     with pytest.raises(ValueError, match="no notebook '4-9'"):
         plan(["4-9"])
-
-
-def test_an_empty_folder_is_an_error(place):
-    with pytest.raises(ValueError, match="no numbered notebooks"):
-        plan()
-
-
-def test_a_file_that_is_no_notebook_is_named(place):
-    (paths.NOTEBOOKS / "01_broken.ipynb").write_text("{")
-    with pytest.raises(ValueError, match=r"01_broken\.ipynb is no notebook"):
-        plan()
-
-
-def test_declared_parameters_with_their_values(place):
-    source = 'a: float = 1e-3  # step\nb = [\n  1,\n  2,\n]\nc = (1, None)\nd = 2 * a\n"e"'
-    notebook = write_notebook("01_a", parameters=source)
-    expected = {"a": 1e-3, "b": [1, 2], "c": [1, None], "d": "2 * a"}
-    assert declared_parameters(notebook) == expected
-    assert declared_parameters(write_notebook("02_b", "a = 1")) == {}
 
 
 def test_a_misspelt_parameter_is_refused_with_a_suggestion(three):
@@ -165,63 +83,7 @@ def test_the_command_repeats_the_run(three):
     assert tricky.endswith("""-p hidden '"3"'"""), "text that looks like a number stays text"
 
 
-def test_the_source_hash_ignores_outputs(place):
-    notebook = write_notebook("01_a", "print(1)")
-    before = source_hash(notebook)
-    content = nbformat.read(notebook, 4)
-    content.cells[1].execution_count = 1
-    content.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
-    content.metadata.language_info = {"name": "python", "version": "3.0"}
-    nbformat.write(content, notebook)
-    assert source_hash(notebook) == before
-    content.cells[1].source = "print(2)"
-    nbformat.write(content, notebook)
-    assert source_hash(notebook) != before
-
-
-# ---- run, with kernels --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def batch(tmp_path_factory):
-    """One batch in which a notebook fails: what it printed, returned and left behind."""
-    root = tmp_path_factory.mktemp("batch")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("NOTEBOOKS", "RUNS", "RESULTS"):
-            (root / name.lower()).mkdir()
-            patch.setattr(paths, name, root / name.lower())
-        patch.chdir(root)
-        patch.setenv("ERLIB_DATA", "my-data")
-        write_notebook(
-            "01_values",
-            "from erlib.record import note_data, print_environment, record",
-            "record(hidden=hidden, table=[{'seed': s, 'score': s / 4} for s in seeds])",
-            "note_data('digits', 'abc')",
-            "print_environment()",
-            parameters="hidden = 5\nseeds = [0, 1]",
-        )
-        write_notebook("02_fails", "import os", "# why\nraise KeyError('gone')", "never = True")
-        write_notebook(
-            "03_light",
-            "import json, os, sys",
-            "open(os.environ['ERLIB_FIGURES'] + '/03_plot.png', 'w').write(str(rate))",
-            "print(json.dumps([sys.executable, os.getcwd(), dict(os.environ)]))",
-            parameters="rate = 0.5",
-        )
-        write_settings("03_light", "rate: 1e-3\n")
-        write_settings("03_light.other", "rate: 2\n")
-        before = dict(os.environ)
-        with pytest.MonkeyPatch.context() as inner:
-            printed = []
-            inner.setattr("builtins.print", lambda *a, **_: printed.append(" ".join(map(str, a))))
-            failed = run(plan(profile="full"), threads=1)
-        assert dict(os.environ) == before, "nothing set for the kernels may leak"
-        (folder,) = paths.RUNS.iterdir()
-        yield SimpleNamespace(root=root, folder=folder, failed=failed, printed=printed)
-
-
-def result_of(folder, id):
-    return json.loads((folder / f"{id}.json").read_text())
+# Run, with kernels
 
 
 def test_a_failure_is_pointed_at_and_the_others_still_run(batch):
@@ -267,17 +129,8 @@ def test_parameters_of_the_full_profile_reach_the_kernel(batch):
     assert result_of(batch.folder, "03_light")["parameters"] == {"rate": 1e-3}
     # Two runs of one notebook must not overwrite each other's figures.
     figures = batch.folder / "figures"
-    assert (figures / "03_plot.png").read_text() == "0.001"
-    assert (figures / "other" / "03_plot.png").read_text() == "2"
-
-
-def test_the_kernel_is_this_interpreter_in_the_notebooks_folder(batch):
-    cells = nbformat.read(batch.folder / "03_light.ipynb", 4).cells
-    executable, folder, variables = json.loads(cells[-1].outputs[0].text)
-    assert executable == sys.executable
-    assert folder == str(batch.root / "notebooks")
-    assert [variables[name] for name in THREAD_VARIABLES] == ["1", "1", "1"]
-    assert variables["ERLIB_DATA"] == str(batch.root / "my-data"), "seen from the caller's folder"
+    assert (figures / "03_light" / "03_plot.png").read_text() == "0.001"
+    assert (figures / "03_light.other" / "03_plot.png").read_text() == "2"
 
 
 def test_without_print_environment_the_threads_are_unknown(batch):
@@ -286,22 +139,21 @@ def test_without_print_environment_the_threads_are_unknown(batch):
     assert seen["python"] == result_of(batch.folder, "01_values")["environment"]["python"]
 
 
-def test_a_timeout_is_a_failure_without_result(place, capsys):
-    notebook = write_notebook("01_slow", "x = 1", "import time\ntime.sleep(60)")
-    assert run(plan(), output=place / "out", timeout=1) == ["01_slow"]
-    assert "In [2]  import time\n  CellTimeoutError: the cell ran longer than 1 s" in (
-        capsys.readouterr().out
-    )
-    assert {file.name for file in (place / "out").glob("*.*")} == {notebook.name}
+# Run, without kernels
 
 
-def test_leaving_early_is_no_success(place, capsys):
-    write_notebook("01_leaves", "import sys; sys.exit(0)", "assert False, 'never reached'")
-    assert run(plan(), output=place / "out") == ["01_leaves"]
-    assert "stopped early" in capsys.readouterr().out
+@pytest.fixture
+def no_kernel(monkeypatch):
+    """Execute nothing: the labels that would have been executed; those in ``broken`` fail."""
+    spy = SimpleNamespace(executed=[], broken=set())
 
+    def pretend(notebook, output, *, label, **_):
+        spy.executed.append(label.strip())
+        if label.strip() in spy.broken:
+            raise NotebookFailed(2, "1 / 0", "ZeroDivisionError", "division by zero")
 
-# ---- run, without kernels -----------------------------------------------------------------------
+    monkeypatch.setattr("erlib.runs.execute", pretend)
+    return spy
 
 
 def test_an_interrupted_batch_is_resumed(three, place, no_kernel, capsys):
@@ -355,126 +207,7 @@ def test_an_interrupt_says_how_to_go_on(three, place, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("erlib.runs._execute", interrupt)
+    monkeypatch.setattr("erlib.runs.execute", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(plan(), output=place / "out")
     assert "--output out goes on" in capsys.readouterr().out
-
-
-# ---- refresh ------------------------------------------------------------------------------------
-
-
-def test_refresh_stores_clean_outputs(place):
-    notebook = write_notebook(
-        "01_a",
-        "import os\nprint('one', flush=True)\nprint('two', flush=True)\nn",
-        "open(os.environ['ERLIB_FIGURES'] + '/01_plot.png', 'w').write('figure')\nNone",
-        parameters="n = 3",
-    )
-    before = nbformat.read(notebook, 4)
-    before.metadata.papermill = {"duration": 3}
-    before.cells[1].metadata.execution = {"iopub.status.busy": "2026-01-01"}
-    before.cells[2].metadata.papermill = {"status": "completed"}
-    before.cells[2].metadata.tags = ["keep-me"]
-    nbformat.write(before, notebook)
-
-    assert refresh(plan()) == []
-    after = nbformat.read(notebook, 4)
-    assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
-    assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
-    assert [cell.execution_count for cell in after.cells[1:]] == [1, 2, 3]
-    assert [cell.metadata for cell in after.cells] == [
-        {},
-        {"tags": ["parameters"]},
-        {"tags": ["keep-me"]},
-        {},
-    ]
-    assert after.metadata.keys() == {"kernelspec", "language_info"}
-    assert after.metadata.kernelspec.name == "python3"
-    stream, value = after.cells[2].outputs
-    assert stream.text == "one\ntwo\n" and value.data["text/plain"] == "3"
-    assert (place / "figures" / "01_plot.png").read_text() == "figure"
-
-    stored = notebook.read_bytes()
-    assert stored.endswith(b"}\n")
-    assert refresh(plan()) == []
-    assert notebook.read_bytes() == stored, "a second refresh changes nothing"
-
-
-def test_a_failing_refresh_leaves_notebook_and_figures_alone(place, capsys):
-    notebook = write_notebook(
-        "01_a", "import os; open(os.environ['ERLIB_FIGURES'] + '/f.png', 'w').write('x')", "1 / 0"
-    )
-    before = notebook.read_bytes()
-    assert refresh(plan()) == ["01_a"]
-    assert notebook.read_bytes() == before
-    assert not (place / "figures").exists()
-    assert "ZeroDivisionError: division by zero" in capsys.readouterr().out
-
-
-def test_refresh_does_not_overwrite_an_edit_made_meanwhile(three, monkeypatch, capsys):
-    def edit_meanwhile(notebook, *_, **__):
-        notebook.write_text("edited")
-
-    monkeypatch.setattr("erlib.runs._execute", edit_meanwhile)
-    assert refresh(plan(["1"])) == ["01_first"]
-    assert (paths.NOTEBOOKS / "01_first.ipynb").read_text() == "edited"
-    assert "changed while it ran" in capsys.readouterr().out
-
-
-# ---- collect ------------------------------------------------------------------------------------
-
-
-def test_collect_round_trip(batch, tmp_path):
-    written, unfinished = collect([batch.folder], tmp_path)
-    assert unfinished == ["02_fails"]
-    assert {file.name for file in written} == {
-        "01_values.json",
-        "01_values.table.csv",
-        "03_light.json",
-        "03_light.other.json",
-    }
-    with open(tmp_path / "01_values.table.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows == [{"seed": "0", "score": "0.0"}, {"seed": "1", "score": "0.25"}]
-    source, copy = result_of(batch.folder, "01_values"), result_of(tmp_path, "01_values")
-    assert copy.pop("tables") == {"table": "01_values.table.csv"}
-    assert copy["recorded"] == {"hidden": 5}
-    assert {k: v for k, v in copy.items() if k != "recorded"} == {
-        k: v for k, v in source.items() if k != "recorded"
-    }
-
-
-def finished(folder, id, **recorded):
-    folder.mkdir(exist_ok=True)
-    (folder / f"{id}.json").write_text(json.dumps({"id": id, "recorded": recorded}))
-    return folder
-
-
-def test_columns_are_the_union_in_order_and_none_is_empty(tmp_path):
-    rows = [{"b": 1, "a": None}, {"b": 0.1, "c": "x,y"}]
-    run_folder = finished(tmp_path / "run", "01_a", rows=rows, nested=[{"a": [1]}], empty=[])
-    collect([run_folder], tmp_path)
-    assert (tmp_path / "01_a.rows.csv").read_text() == 'b,a,c\n1,,\n0.1,,"x,y"\n'
-    kept = result_of(tmp_path, "01_a")["recorded"]
-    assert kept == {"nested": [{"a": [1]}], "empty": []}, "what is no table stays in the JSON"
-
-
-def test_a_table_that_is_recorded_no_longer_goes(tmp_path):
-    collect([finished(tmp_path / "run", "01_a", old=[{"x": 1}])], tmp_path / "to")
-    collect([finished(tmp_path / "run", "01_a", new=[{"x": 1}])], tmp_path / "to")
-    assert {file.name for file in (tmp_path / "to").iterdir()} == {"01_a.json", "01_a.new.csv"}
-
-
-def test_collect_refuses_before_it_writes(tmp_path):
-    good, same = finished(tmp_path / "a", "01_a"), finished(tmp_path / "b", "01_a")
-    local = finished(tmp_path / "c", "02_b", place=[{"file": str(tmp_path / "mnist.npz")}])
-    (tmp_path / "empty").mkdir()
-    to = tmp_path / "to"
-    with pytest.raises(ValueError, match="empty holds no finished run"):
-        collect([good, tmp_path / "empty"], to)
-    with pytest.raises(ValueError, match="01_a is in more than one"):
-        collect([good, same], to)
-    with pytest.raises(ValueError, match=r"02_b\.recorded\.place\[0\]\.file is a path on this"):
-        collect([good, local], to)
-    assert not to.exists()

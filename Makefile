@@ -1,0 +1,48 @@
+# Each target installs what it needs into $(VENV), once: the exact versions of constraints.txt.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help reproduce test full lab refresh readme bench clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+reproduce: $(INSTALLED) ## run all notebooks with their defaults, into a new folder below runs/
+	$(BIN)/erlib run
+
+test: $(INSTALLED) ## run all tests, and all notebooks against their stored outputs
+	$(BIN)/pytest
+
+full: $(INSTALLED) ## run all notebooks on the full data sets, into a new folder (hours)
+	$(BIN)/erlib run --profile full
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks/00_overview.ipynb
+
+refresh: $(INSTALLED) ## renew the stored outputs and figures of all notebooks
+	$(BIN)/erlib refresh
+
+clean: ## remove runs/ and caches; data/ and $(VENV) stay
+	rm -rf runs .pytest_cache .ruff_cache .hypothesis
+	find erlib tests notebooks benchmarks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -prune -exec rm -rf {} +
+
+distclean: clean ## remove $(VENV) too
+	rm -rf $(VENV)
+
+# The stamp is made last, so that an interrupted installation is taken up again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'erlib needs Python 3.11 or newer. If you have one: make PYTHON=python3.12 ...'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	    echo 'This Python cannot make environments. On Debian or Ubuntu: apt install python3-venv'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
+	@touch $@

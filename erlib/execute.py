@@ -1,0 +1,115 @@
+"""One notebook in a kernel of its own."""
+
+import os
+import textwrap
+import time
+from pathlib import Path
+
+import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
+from jupyter_core.paths import jupyter_runtime_dir
+
+from . import paths
+from .notebook_files import cells, first_line
+from .progress import heartbeat
+
+
+class NotebookFailed(Exception):
+    """A notebook did not run to its end; says in which cell and why."""
+
+    def __init__(self, cell, line, name, message):
+        super().__init__(f"In [{cell}]  {line}\n{name}: {message}")
+
+
+def execute(notebook, output, *, label, parameters, variables, timeout):
+    """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
+
+    ``variables`` are set in the environment of the kernel alone.
+    """
+    n_cells = sum(_is_code(cell) for cell in cells(notebook)) + bool(parameters)
+    number, line = 0, "starting the kernel"
+
+    def cell_started(cell, cell_index):
+        nonlocal number, line
+        number, line = number + 1, first_line(cell.source)
+
+    def describe(seconds):
+        return f"{label}  cell {number} of {n_cells}, {seconds:.0f} s: {line}"
+
+    with heartbeat(describe):
+        try:
+            executed = papermill.execute_notebook(
+                notebook,
+                output,
+                parameters,
+                kernel_name=NATIVE_KERNEL_NAME,
+                language="python",
+                kernel_manager_class=_kernel_with(variables),
+                cwd=notebook.parent,
+                execution_timeout=timeout,
+                progress_bar=False,
+                on_cell_execute=cell_started,
+            )
+        except papermill.PapermillExecutionError as error:
+            source = first_line(error.source)
+            raise NotebookFailed(error.exec_count, source, error.ename, error.evalue) from None
+        except Exception as error:  # timeout, death of the kernel, and whatever else there is
+            name, message = type(error).__name__, first_line(str(error))
+            if timeout and name == "CellTimeoutError":
+                message = f"the cell ran longer than {timeout:g} s"
+            raise NotebookFailed(number, line, name, message) from None
+    for position, cell in enumerate(executed.cells):
+        skipped = "skip-execution" in cell.metadata.get("tags", [])
+        if _is_code(cell) and not cell.execution_count and not skipped:
+            # papermill takes sys.exit(0) for success
+            message = f"cell {position} and those after it were never executed"
+            raise NotebookFailed(number, line, "stopped early", message)
+    return executed
+
+
+def attempt(label, work, hint):
+    """Call ``work``, print a line with its verdict and time, and tell whether it succeeded.
+
+    After NotebookFailed, what failed and ``hint`` stand below that line.
+    """
+    start = time.monotonic()
+    try:
+        work()
+    except NotebookFailed as failure:
+        print(f"{label}  FAILED  {time.monotonic() - start:.1f} s")
+        print(textwrap.indent(f"{failure}\n{hint}", "  "), flush=True)
+        return False
+    print(f"{label}  ok  {time.monotonic() - start:.1f} s", flush=True)
+    return True
+
+
+def _is_code(cell):
+    return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _kernel_with(variables):
+    """A kernel manager that starts the interpreter running erlib, whatever a kernelspec says.
+
+    The variables go straight to the kernel's process, so none can leak into this one.
+    """
+    env = dict(os.environ)
+    if env.get("ERLIB_DATA"):  # the kernel starts in another folder
+        env["ERLIB_DATA"] = str(Path(env["ERLIB_DATA"]).expanduser().resolve())
+    if paths.ROOT == Path(__file__).parents[1]:  # this checkout, installed or not
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.ROOT), env.get("PYTHONPATH")]))
+    env |= {name: str(value) for name, value in variables.items()}
+    # Over TCP the kernel warns that it is not encrypted, and ports can be taken twice.  A socket's
+    # path must be short, though, about 100 characters with the name of the connection file.
+    short = os.name == "posix" and len(jupyter_runtime_dir()) < 48
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **options):
+            specs = KernelSpecManager(kernel_dirs=[])  # leaves only this interpreter's own
+            transport = "ipc" if short else "tcp"
+            super().__init__(kernel_spec_manager=specs, transport=transport, **options)
+
+        async def start_kernel(self, **options):
+            return await super().start_kernel(env=env, **options)
+
+    return Kernel

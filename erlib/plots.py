@@ -1,0 +1,57 @@
+"""Figures: one style, error bars over seeds, and where pictures are kept."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from .intervals import mean_interval
+from .paths import figures_folder
+
+
+def use_style():
+    """Give all figures from here on the look of the companion (`erlib.mplstyle`)."""
+    plt.style.use(Path(__file__).with_name("erlib.mplstyle"))
+
+
+def save(figure, name):
+    """Write `figure` as ``name.png`` into the figures folder (`erlib.paths.figures_folder`)."""
+    folder = figures_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    # No date and no software version inside, so that the same figure gives the same file.
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+
+
+def curve(axes, rows, x, y, label, **style):
+    """Draw the mean of `y` against `x` over the dicts `rows`, with 95 % intervals over seeds.
+
+    Rows that share a value of `x` are the repetitions (`erlib.intervals.mean_interval`); where
+    there is only one, no interval is drawn.
+    """
+    places = sorted({row[x] for row in rows})
+    points = [mean_interval([row[y] for row in rows if row[x] == place]) for place in places]
+    return axes.errorbar(
+        places,
+        [mean for mean, _ in points],
+        yerr=[half or 0 for _, half in points],
+        label=label,
+        capsize=2,
+        **{"marker": "o", **style},
+    )
+
+
+def image_grid(axes, weight, shape, count=24, columns=8):
+    """Show the first `count` columns of `weight [d_in, d_out]` as images of the given shape.
+
+    All on one symmetric colour scale: 0 is white.
+    """
+    height, width = shape
+    rows = -(-count // columns)
+    sheet = weight.new_full((rows * (height + 1), columns * (width + 1)), float("nan"))
+    for unit in range(min(count, weight.shape[1])):
+        top, left = unit // columns * (height + 1), unit % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = weight[:, unit].reshape(shape)
+    limit = float(weight[:, :count].abs().quantile(0.995))
+    axes.imshow(sheet.numpy(), vmin=-limit, vmax=limit)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,143 @@
+"""Slow references: the formulas of Expectation Reflection entry by entry and sample by sample.
+
+Plain Python and NumPy, float64; nothing here calls erlib.
+"""
+
+import math
+
+import numpy as np
+
+OUTPUT = {
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "softsign": lambda h: h / (1 + abs(h)),
+    "identity": lambda h: h,
+    "relu": lambda h: max(h, 0.0),
+    "leaky_relu": lambda h: h if h >= 0 else 0.01 * h,
+}
+SLOPE_AT_0 = {"tanh": 1, "erf": 2 / math.sqrt(math.pi), "softsign": 1, "identity": 1}
+
+
+def output(h, name):
+    """A = f(H), entry by entry."""
+    return np.array([OUTPUT[name](entry) for entry in np.ravel(h)]).reshape(np.shape(h))
+
+
+def ratio_field(h, target, name):
+    """H T / A in the form of the definition, entry by entry; the limits where A = 0."""
+
+    def one(h, target):
+        a = OUTPUT[name](h)
+        if a != 0:
+            return h / a * target  # in this order nothing overflows
+        return h if name == "relu" else target / SLOPE_AT_0.get(name, 1)
+
+    pairs = zip(np.ravel(h), np.ravel(target))
+    return np.array([one(*pair) for pair in pairs]).reshape(np.shape(h))
+
+
+def scatter(x, weights=None, intercept=True):
+    """Sum of w (x - mean)(x - mean)', sample by sample; without intercept of w x x'."""
+    weights = np.ones(len(x)) if weights is None else weights
+    mean = sum(w * row for w, row in zip(weights, x)) / sum(weights) if intercept else 0
+    return sum(w * np.outer(row - mean, row - mean) for w, row in zip(weights, x))
+
+
+def least_squares(x, h, ridge=0.0, weights=None, intercept=True):
+    """Weight and bias by numpy.linalg.lstsq: weights as scaled rows, the penalty as extra rows.
+
+    The norm that lstsq makes least where columns depend on each other includes the bias: for such
+    problems compare with the pseudo-inverse of the centred inputs instead.
+    """
+    d_in, d_out = x.shape[1], h.shape[1]
+    root = np.sqrt(np.ones(len(x)) if weights is None else weights)[:, None]
+    columns = np.hstack([x, np.ones((len(x), 1))]) if intercept else x
+    penalty = math.sqrt(ridge * np.diag(scatter(x, weights, intercept)).mean())
+    extra = penalty * np.eye(d_in, columns.shape[1])
+    rows = np.vstack([root * columns, extra])
+    solution = np.linalg.lstsq(rows, np.vstack([root * h, np.zeros((d_in, d_out))]))[0]
+    return solution[:d_in], solution[d_in] if intercept else np.zeros(d_out)
+
+
+def krylov(delta, weight, steps):
+    """What `steps` conjugate-gradient steps reach: the best u in the Krylov space of each sample.
+
+    The space is spanned by g, g WW', g (WW')^2, ... with g = delta W'.
+    """
+    rows = []
+    for one in delta:
+        basis = np.zeros((0, len(weight)))
+        vector = weight @ one
+        for _ in range(steps):
+            vector = vector - basis.T @ (basis @ vector)
+            vector = vector - basis.T @ (basis @ vector)
+            basis = np.vstack([basis, vector / np.linalg.norm(vector)])
+            vector = weight @ (weight.T @ basis[-1])
+        rows.append(np.linalg.lstsq((basis @ weight).T, one)[0] @ basis)
+    return np.array(rows)
+
+
+def inverted(delta, weight, method="pinv", damping=0.0, steps=None):
+    """The inverse mapping of one sample after the other, by explicit matrices."""
+    if method == "cg":
+        return krylov(delta, weight, steps)
+    if method == "pinv":
+        below = np.linalg.pinv(weight)
+    elif method == "transpose":
+        below = weight.T
+    else:
+        mu = damping * np.mean(np.linalg.svd(weight, compute_uv=False) ** 2)
+        below = np.linalg.inv(weight.T @ weight + mu * np.eye(weight.shape[1])) @ weight.T
+    return np.array([one @ below for one in delta])
+
+
+def field(x, weight, bias):
+    return np.array([row @ weight + (0 if bias is None else bias) for row in x])
+
+
+def forward(layers, x):
+    """Inputs and fields of every layer; a layer is (weight, bias or None, activation)."""
+    inputs, fields = [], []
+    for weight, bias, name in layers:
+        inputs.append(x)
+        fields.append(field(x, weight, bias))
+        x = output(fields[-1], name)
+    return inputs, fields
+
+
+def targets(layers, x, observed, **inverse):
+    """H* of every layer, from the top down with the given weights."""
+    _, fields = forward(layers, x)
+    wanted = [None] * len(layers)
+    for index in reversed(range(len(layers))):
+        weight, _, name = layers[index]
+        wanted[index] = ratio_field(fields[index], observed, name)
+        if index:
+            below = output(fields[index - 1], layers[index - 1][2])
+            observed = below + inverted(wanted[index] - fields[index], weight, **inverse)
+    return wanted
+
+
+def one_update(layers, x, observed, ridge, readout_ridge, **inverse):
+    """The layers after targets from the top down and regressions from the bottom up."""
+    new = []
+    for index, wanted in enumerate(targets(layers, x, observed, **inverse)):
+        _, bias, name = layers[index]
+        penalty = readout_ridge if index == len(layers) - 1 else ridge
+        weight, new_bias = least_squares(x, wanted, penalty, intercept=bias is not None)
+        new.append((weight, None if bias is None else new_bias, name))
+        x = output(field(x, *new[-1][:2]), name)
+    return new
+
+
+def batch_step(layers, x, observed, share, ridge, **inverse):
+    """The layers after one mini-batch: each moved by its share of its own correction."""
+    inputs, fields = forward(layers, x)
+    new = []
+    for (weight, bias, name), below, h, wanted in zip(
+        layers, inputs, fields, targets(layers, x, observed, **inverse)
+    ):
+        change, shift = least_squares(below, wanted - h, ridge, intercept=bias is not None)
+        moved = None if bias is None else bias + share * shift
+        new.append((weight + share * change, moved, name))
+    return new

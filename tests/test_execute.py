@@ -1,0 +1,33 @@
+"""One notebook in its kernel; a kernel costs a second, so the shared batch is looked at."""
+
+import json
+import sys
+
+import nbformat
+from small_notebooks import write_notebook
+
+from erlib.runs import THREAD_VARIABLES, plan, run
+
+
+def test_the_kernel_is_this_interpreter_in_the_notebooks_folder(batch):
+    cells = nbformat.read(batch.folder / "03_light.ipynb", 4).cells
+    executable, folder, variables = json.loads(cells[-1].outputs[0].text)
+    assert executable == sys.executable
+    assert folder == str(batch.root / "notebooks")
+    assert [variables[name] for name in THREAD_VARIABLES] == ["1", "1", "1"]
+    assert variables["ERLIB_DATA"] == str(batch.root / "my-data"), "seen from the caller's folder"
+
+
+def test_a_timeout_is_a_failure_without_result(place, capsys):
+    notebook = write_notebook("01_slow", "x = 1", "import time\ntime.sleep(60)")
+    assert run(plan(), output=place / "out", timeout=1) == ["01_slow"]
+    assert "In [2]  import time\n  CellTimeoutError: the cell ran longer than 1 s" in (
+        capsys.readouterr().out
+    )
+    assert {file.name for file in (place / "out").glob("*.*")} == {notebook.name}
+
+
+def test_leaving_early_is_no_success(place, capsys):
+    write_notebook("01_leaves", "import sys; sys.exit(0)", "assert False, 'never reached'")
+    assert run(plan(), output=place / "out") == ["01_leaves"]
+    assert "stopped early" in capsys.readouterr().out

@@ -1,0 +1,208 @@
+"""Files that come with data sets: each format is read as it is, and what is damaged is refused."""
+
+import gzip
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_files import expect_small, small_raw, write_images, write_zip
+from PIL import Image
+
+from erlib import datasets
+from erlib.datasets import load
+from erlib.progress import progress
+from erlib.raw_images import checksum
+
+pytestmark = pytest.mark.usefixtures("empty_machine")
+
+
+# IDX files
+
+
+def test_truncated_idx_file(mnist):
+    file = mnist[1] / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"expected 15,696 bytes.*found 15,695 bytes") as caught:
+        load("mnist")
+    assert str(file) in str(caught.value) and "Delete it and load again" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0", b"<html>not found</html>"])
+def test_file_that_is_no_idx_file(mnist, content):
+    file = mnist[1] / "t10k-labels-idx1-ubyte"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{file}: expected 18 bytes.*found {len(content)} bytes"):
+        load("mnist")
+
+
+def test_idx_file_with_wrong_magic(mnist):
+    file = mnist[1] / "train-labels-idx1-ubyte"
+    content = bytearray(file.read_bytes())
+    content[2] = 0x09  # signed bytes
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"IDX header 00000801.*begin 00000901"):
+        load("mnist")
+
+
+def test_flipped_byte(mnist):
+    file = mnist[1] / "train-images-idx3-ubyte"
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"mnist .*MNIST/raw.*corrupted: expected sha256"):
+        load("mnist")
+
+
+def test_truncated_gzip_file(mnist):
+    file = mnist[1] / "train-images-idx3-ubyte"
+    whole = gzip.compress(file.read_bytes())
+    file.unlink()
+    Path(f"{file}.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte\.gz: a damaged gzip file"):
+        load("mnist")
+
+
+# CIFAR-10, and the copy that is not CIFAR-10
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """A small CIFAR-10 with MD5 sums of its own; gives its content and its folder."""
+    import pickle
+
+    from erlib.torchvision_compat import torchvision
+
+    raw, folder = small_raw((3, 32, 32), n_train=50), tmp_path / "data/cifar-10-batches-py"
+    expect_small(monkeypatch, "cifar10", raw)
+    folder.mkdir(parents=True)
+
+    def write(name, content):
+        file = folder / name
+        file.write_bytes(pickle.dumps(content))
+        return [name, hashlib.md5(file.read_bytes()).hexdigest()]
+
+    def batch(images, labels):
+        return {"data": images.reshape(len(images), -1), "labels": labels.tolist()}
+
+    parts = [slice(10 * i, 10 * i + 10) for i in range(5)]
+    train_list = [
+        write(f"data_batch_{i + 1}", batch(raw.x_train[part], raw.y_train[part]))
+        for i, part in enumerate(parts)
+    ]
+    _, meta_md5 = write("batches.meta", {"label_names": list(datasets._OBJECTS)})
+    cls = torchvision.datasets.CIFAR10
+    monkeypatch.setattr(cls, "train_list", train_list)
+    monkeypatch.setattr(cls, "test_list", [write("test_batch", batch(raw.x_test, raw.y_test))])
+    monkeypatch.setattr(cls, "meta", {**cls.meta, "md5": meta_md5})
+    return raw, folder
+
+
+def test_cifar10(cifar10):
+    raw, _ = cifar10
+    data = load("cifar10", download=False)
+    np.testing.assert_array_equal((data.x_train * 255).round().numpy(), raw.x_train)
+    assert data.y_test.tolist() == raw.y_test.tolist()
+    assert data.sha256 == checksum(raw)
+
+
+def test_corrupted_cifar10_is_refused(cifar10):
+    file = cifar10[1] / "data_batch_3"
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"cifar-10-batches-py: a file is corrupted"):
+        load("cifar10")
+
+
+@pytest.mark.parametrize("form", ["cifar10/", "", "folder cifar10", "folder cifar10-jpeg"])
+def test_cifar10_jpeg_zip_or_folder(form, tmp_path, monkeypatch):
+    raw = small_raw((3, 32, 32))  # its labels 0 .. 9, 0 .. 9 are interleaved already
+    expect_small(monkeypatch, "cifar10-jpeg", raw)
+    if form.startswith("folder "):
+        write_images(tmp_path / "data" / form.removeprefix("folder "), raw)
+    else:
+        write_images(tmp_path / "images", raw)
+        write_zip(tmp_path / "data/cifar10-jpeg.zip", tmp_path / "images", prefix=form)
+    data = load("cifar10-jpeg")
+    np.testing.assert_array_equal((data.x_train * 255).round().numpy(), raw.x_train)
+    assert data.y_train.tolist() == raw.y_train.tolist()
+    with pytest.raises(FileNotFoundError):
+        load("cifar10", download=False)  # never the copy
+
+
+def test_cifar10_is_never_taken_for_its_copy(cifar10):
+    with pytest.raises(FileNotFoundError, match="download: none is offered"):
+        load("cifar10-jpeg")
+
+
+def test_damaged_zip(tmp_path, monkeypatch):
+    raw = small_raw((3, 32, 32))
+    expect_small(monkeypatch, "cifar10-jpeg", raw)
+    write_images(tmp_path / "images", raw)
+    file = tmp_path / "data/cifar10-jpeg.zip"
+    write_zip(file, tmp_path / "images")
+    content = bytearray(file.read_bytes())
+    content[200] ^= 1  # inside of the first image, which is stored as it is
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"0000\.png: cannot be read as an image|airplane.*CRC"):
+        load("cifar10-jpeg")
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"cifar10-jpeg\.zip: a damaged zip file"):
+        load("cifar10-jpeg")
+
+
+# Folders of images
+
+
+def test_first_image_of_another_size_is_named(tmp_path):
+    write_images(tmp_path / "mine", small_raw())
+    odd = tmp_path / "mine/test/bird/0002.png"
+    Image.new("L", (28, 27)).save(odd)
+    with pytest.raises(ValueError, match=r"\(1, 27, 28\).*\(1, 28, 28\)") as caught:
+        load(tmp_path / "mine")
+    assert str(caught.value).startswith(str(odd))
+
+
+def spoil(name):
+    """The function of that name; each spoils a good folder."""
+
+    def no_test(root):
+        (root / "test").rename(root / "validation")
+
+    def other_classes(root):
+        (root / "test/cat").rename(root / "test/dragon")
+
+    def empty_class(root):
+        for file in (root / "train/cat").iterdir():
+            file.unlink()
+
+    def text(root):
+        (root / "train/cat/0003.png").write_text("no image")
+
+    def transparent(root):
+        Image.new("RGBA", (28, 28)).save(root / "train/cat/0003.png")
+
+    return locals()[name]
+
+
+@pytest.mark.parametrize(
+    "how, message",
+    [("no_test", "test: no such folder"), ("other_classes", "differ in their class folders.*drag"),
+     ("empty_class", "cat: no images"), ("text", r"0003\.png: cannot be read as an image"),
+     ("transparent", r"0003\.png: .*found mode RGBA")],
+)  # fmt: skip
+def test_malformed_folder(how, message, tmp_path):
+    write_images(tmp_path / "mine", small_raw())
+    spoil(how)(tmp_path / "mine")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load(tmp_path / "mine")
+
+
+def test_decoding_many_images_shows_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("erlib.image_files.progress", partial(progress, every=0))
+    write_images(tmp_path / "mine", small_raw())
+    load(tmp_path / "mine")
+    shown = capsys.readouterr().err
+    assert "images of train/: 20 of 20" in shown and "images of test/: 10 of 10" in shown

@@ -1,0 +1,430 @@
+"""The closed form against numpy.linalg.lstsq, and what a sum over samples must be."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import least_squares, scatter
+
+from erlib import Moments, regress
+from erlib import regress as regress_function
+from erlib.regress import solve_ridge
+
+EXAMPLES = settings(deadline=None, max_examples=40, derandomize=True)
+with_and_without_intercept = pytest.mark.parametrize(
+    "fit_intercept", [True, False], ids=["intercept", "no intercept"]
+)
+with_and_without_ridge = pytest.mark.parametrize("ridge", [0.0, 0.3], ids="ridge={}".format)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def problem(n=60, d_in=5, d_out=3, seed=0):
+    """Inputs of unlike scales around means that are not 0, fields, weights of samples."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d_in)) * rng.uniform(0.5, 3, d_in) + rng.normal(size=d_in)
+    return x, rng.normal(size=(n, d_out)) + rng.normal(size=d_out), rng.uniform(0, 2, n)
+
+
+def assert_same(found, wanted, rtol=1e-10):
+    """Weights and bias agree relative to the largest of each."""
+    for one, other in zip(found, wanted):
+        np.testing.assert_allclose(one, other, rtol=0, atol=rtol * max(abs(other).max(), 1e-300))
+
+
+def tensors(*arrays, dtype=torch.float64):
+    return [torch.tensor(array, dtype=dtype) for array in arrays]
+
+
+# ---------------------------------------------------------------- the solution
+
+
+@with_and_without_intercept
+@pytest.mark.parametrize("ridge", [0.0, 1e-6, 0.3, 10.0], ids="ridge={}".format)
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("shape", [(60, 5, 3), (6, 5, 1), (50, 1, 2), (2, 1, 1)], ids=str)
+def test_it_is_the_least_squares_solution(shape, ridge, weighted, fit_intercept):
+    x, h, weights = problem(*shape)
+    weights = weights + 0.1 if weighted else None
+    found = regress(x, h, ridge=ridge, sample_weight=weights, fit_intercept=fit_intercept)
+    assert_same(found, least_squares(x, h, ridge, weights, fit_intercept), rtol=1e-11)
+    if not fit_intercept:
+        assert (found[1] == 0).all()
+
+
+@EXAMPLES
+@given(
+    n=st.integers(1, 40),
+    d_in=st.integers(1, 8),
+    d_out=st.integers(1, 3),
+    ridge=st.sampled_from([1e-3, 1.0]),
+    fit_intercept=st.booleans(),
+    seed=seeds,
+)
+def test_any_shape_with_a_ridge(n, d_in, d_out, ridge, fit_intercept, seed):
+    x, h, weights = problem(n, d_in, d_out, seed)
+    weights = weights + 0.1
+    found = regress(x, h, ridge=ridge, sample_weight=weights, fit_intercept=fit_intercept)
+    if n == 1 and fit_intercept:  # the scatter is 0, and so is the penalty
+        assert (found[0] == 0).all()
+        np.testing.assert_allclose(found[1], h[0], rtol=1e-14)
+    else:
+        assert_same(found, least_squares(x, h, ridge, weights, fit_intercept), rtol=1e-9)
+
+
+def test_known_weights_are_recovered():
+    x, _, _ = problem(n=100)
+    truth, shift = np.arange(15.0).reshape(5, 3), np.array([1.0, -2.0, 1e3])
+    weight, bias = regress(x, x @ truth + shift)
+    np.testing.assert_allclose(weight, truth, atol=1e-12)
+    np.testing.assert_allclose(bias, shift, rtol=1e-12)
+
+
+@with_and_without_ridge
+def test_the_penalty_is_relative_to_the_mean_square_of_the_inputs(ridge):
+    x, h, _ = problem()
+    weight, bias = regress(x, h, ridge=ridge)
+    penalty = ridge * np.trace(scatter(x)) / 5
+    gradient = x.T @ (x @ weight + bias - h) + penalty * weight
+    assert abs(gradient).max() < 1e-11
+    assert abs((x @ weight + bias - h).mean(0)).max() < 1e-13, "the bias is not penalised"
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.1, 7.0, 1e6], ids="{:g}".format)
+@with_and_without_intercept
+@with_and_without_ridge
+def test_inputs_in_another_unit_give_weights_in_that_unit(ridge, fit_intercept, factor):
+    x, h, _ = problem()
+    weight, bias = regress(x, h, ridge=ridge, fit_intercept=fit_intercept)
+    scaled = regress(factor * x, h, ridge=ridge, fit_intercept=fit_intercept)
+    assert_same(scaled, (weight / factor, bias), rtol=1e-12)
+
+
+def test_columns_of_very_different_scale_are_no_rounding_error():
+    x, h, _ = problem()
+    scale = 10.0 ** np.array([-9, -3, 0, 3, 9])
+    weight = regress(x * scale, h)[0] * scale[:, None]
+    assert_same([weight], least_squares(x, h)[:1], rtol=1e-13)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6], ids="{:g}".format)
+@with_and_without_ridge
+def test_a_large_common_offset_costs_no_digits(offset, ridge):
+    # Sixteenths are exact at every offset here: what differs is only what erlib rounds.
+    x, h, _ = problem(n=500)
+    x = np.round(x * 16) / 16
+    found = regress(x + offset, h, ridge=ridge)
+    weight, bias = least_squares(x, h, ridge)
+    assert_same(found[:1], [weight], rtol=1e-8)
+    assert_same(found[1:], [bias - offset * weight.sum(0)], rtol=1e-8)
+
+
+# ---------------------------------------------------------------- singular
+
+
+def minimum_norm(x, h, intercept=True, rcond=1e-7):
+    """The solution of least norm of W by the pseudo-inverse of the centred inputs."""
+    mean, h_mean = (x.mean(0), h.mean(0)) if intercept else (0, np.zeros(h.shape[1]))
+    around = np.where(abs(x - mean) > 1e-12 * abs(mean), x - mean, 0)  # not the mean's rounding
+    weight = np.linalg.pinv(around, rcond=rcond) @ (h - h_mean)
+    return weight, h_mean - mean @ weight if intercept else h_mean
+
+
+SINGULAR = {
+    "duplicate columns": lambda x: np.hstack([x, x[:, :2]]),
+    "a sum of columns": lambda x: np.hstack([x, x.sum(1, keepdims=True)]),
+    "a column of zeros": lambda x: np.hstack([x, 0 * x[:, :1]]),
+    "a constant column": lambda x: np.hstack([x, 0 * x[:, :1] + 0.1]),
+    "only constant columns": lambda x: 0 * x + np.array([0.1, 0, -7, 1e6, 1 / 3]),
+    "fewer samples than columns": lambda x: np.hstack([x, x[::-1], x**2, x[::-1] ** 2])[:12],
+    "one sample": lambda x: x[:1],
+}
+
+
+@with_and_without_intercept
+@pytest.mark.parametrize("case", SINGULAR)
+def test_a_singular_problem_has_the_solution_of_least_norm(case, fit_intercept):
+    x, h, _ = problem()
+    x = SINGULAR[case](x)
+    h = h[: len(x)]
+    found = regress(x, h, fit_intercept=fit_intercept)
+    assert_same(found, minimum_norm(x, h, fit_intercept), rtol=1e-8)
+
+
+def test_without_intercept_least_norm_is_that_of_lstsq():
+    x, h, _ = problem()
+    x = SINGULAR["duplicate columns"](x)
+    weight = regress(x, h, fit_intercept=False)[0]
+    assert_same([weight], [np.linalg.lstsq(x, h, rcond=1e-7)[0]], rtol=1e-10)
+    np.testing.assert_allclose(weight[:2], weight[-2:], rtol=1e-9, err_msg="one weight is shared")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [20, 1000, 9000], ids="n={}".format)
+@pytest.mark.parametrize("seed", range(5), ids="seed={}".format)
+def test_dependence_is_seen_through_the_rounding_of_many_products(n, dtype, seed):
+    # Rounding errors of the products add up over a chunk: seen to reach 28 eps at 4,096 rows.
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-64, 64, size=(n, 3)) / 64.0
+    x = np.hstack([x, x.sum(1, keepdims=True)]).astype(dtype)  # exactly dependent
+    h = rng.normal(size=(n, 2)).astype(dtype)
+    weight, _ = regress(x, h)
+    wanted, _ = minimum_norm(x.astype(float), h.astype(float))
+    assert_same([weight], [wanted], rtol=1e-10 if dtype == "float64" else 1e-3)
+
+
+@pytest.mark.parametrize("seed", range(10), ids="seed={}".format)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_constant_gets_no_weight_even_if_its_last_bit_varies(dtype, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(int(rng.integers(3, 6000)), 3))
+    constant = rng.normal() * 100
+    x[:, 1] = constant * (1 + rng.choice([0, 2e-16], size=len(x)))
+    x, h = x.astype(dtype), rng.normal(size=(len(x), 2)).astype(dtype)
+    weight, _ = regress(x, h)
+    wanted = least_squares(x[:, [0, 2]].astype(float), h.astype(float))[0]
+    assert (weight[1] == 0).all() or abs(weight[1]).max() < 1e-12
+    assert_same([weight[[0, 2]]], [wanted], rtol=1e-9 if dtype == "float64" else 1e-3)
+    alone, bias = regress(x[:, [1]], h)
+    assert (alone == 0).all()
+    np.testing.assert_allclose(bias, h.mean(0), rtol=1e-3, atol=1e-6)
+
+
+def test_a_small_ridge_picks_the_same_solution_as_none():
+    x, h, _ = problem()
+    x = SINGULAR["duplicate columns"](x)
+    assert_same(regress(x, h, ridge=1e-8), regress(x, h), rtol=1e-6)
+
+
+def test_solve_ridge_takes_a_gram_matrix_of_zeros():
+    zero = torch.zeros(3, 3, dtype=torch.float64)
+    assert (solve_ridge(zero, zero[:, :2], 1.0, 1e-16) == 0).all()
+
+
+# ---------------------------------------------------------------- sums over samples
+
+
+def run_in_pieces(x, h, weights, cuts, fit_intercept=True):
+    moments = Moments(fit_intercept)
+    edges = [0, *sorted(cuts), len(x)]
+    for start, end in itertools.pairwise(edges):
+        if end > start:
+            part = None if weights is None else weights[start:end]
+            moments.add(x[start:end], h[start:end], part)
+    return moments
+
+
+@EXAMPLES
+@given(
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+    weighted=st.booleans(),
+    fit_intercept=st.booleans(),
+    ridge=st.sampled_from([0.0, 0.3]),
+    seed=seeds,
+)
+def test_any_split_into_chunks_changes_nothing(cuts, weighted, fit_intercept, ridge, seed):
+    x, h, weights = problem(seed=seed)
+    weights = np.where(weights < 0.3, 0, weights) if weighted else None
+    whole = regress(x, h, ridge=ridge, sample_weight=weights, fit_intercept=fit_intercept)
+    pieces = run_in_pieces(x, h, weights, cuts, fit_intercept).solve(ridge)
+    assert_same([part.numpy() for part in pieces], whole)
+
+
+@with_and_without_intercept
+@pytest.mark.parametrize("chunk", [1, 7, 60, 4096], ids="CHUNK={}".format)
+def test_the_size_of_the_internal_chunks_changes_nothing(chunk, fit_intercept, monkeypatch):
+    x, h, weights = problem()
+    wanted = least_squares(x, h, 0.0, weights, fit_intercept)
+    monkeypatch.setattr(sys.modules[regress_function.__module__], "CHUNK", chunk)
+    assert_same(regress(x, h, sample_weight=weights, fit_intercept=fit_intercept), wanted)
+
+
+def test_a_first_chunk_far_from_the_rest_changes_nothing():
+    x, h, _ = problem(n=300)
+    x[:5] += 100
+    wanted = least_squares(x, h)
+    assert_same([part.numpy() for part in run_in_pieces(x, h, None, [5]).solve()], wanted)
+
+
+def test_a_chunk_without_weight_is_no_chunk():
+    x, h, weights = problem()
+    weights[:20] = 0
+    wanted = regress(x[20:], h[20:], sample_weight=weights[20:])
+    moments = run_in_pieces(x, h, weights, [20])
+    assert_same([part.numpy() for part in moments.solve()], wanted)
+
+
+@with_and_without_intercept
+@EXAMPLES
+@given(seed=seeds)
+def test_the_order_of_the_samples_changes_nothing(fit_intercept, seed):
+    x, h, weights = problem(seed=seed)
+    order = np.random.default_rng(seed).permutation(len(x))
+    options = {"ridge": 0.1, "fit_intercept": fit_intercept}
+    assert_same(
+        regress(x[order], h[order], sample_weight=weights[order], **options),
+        regress(x, h, sample_weight=weights, **options),
+    )
+
+
+@with_and_without_intercept
+@with_and_without_ridge
+def test_weights_count_samples(ridge, fit_intercept):
+    x, h, _ = problem()
+    options = {"ridge": ridge, "fit_intercept": fit_intercept}
+    times = np.arange(60) % 3
+    found = regress(x, h, sample_weight=times.astype(float), **options)
+    rows = np.repeat(np.arange(60), times)  # weight 2 is twice the sample, weight 0 none
+    assert_same(found, regress(x[rows], h[rows], **options), rtol=1e-12)
+
+
+def test_one_weight_for_all_is_no_weight():
+    x, h, _ = problem()
+    found = regress(x, h, ridge=0.3, sample_weight=np.full(60, 1e-3))
+    assert_same(found, regress(x, h, ridge=0.3), rtol=1e-12)
+
+
+def test_the_moments_are_the_sums_of_their_definition():
+    x, h, weights = problem(n=9)
+    moments = Moments(fit_intercept=False).add(x, h, weights)
+    assert moments.n == pytest.approx(sum(weights))
+    xx = sum(w * np.outer(row, row) for w, row in zip(weights, x))
+    xh = sum(w * np.outer(row, one) for w, row, one in zip(weights, x, h))
+    np.testing.assert_allclose(moments.xx, xx, rtol=1e-12)
+    np.testing.assert_allclose(moments.xh, xh, rtol=1e-12, atol=1e-13)
+    shifted = Moments().add(x, h, weights)
+    np.testing.assert_allclose(shifted.origin, x.mean(0), rtol=1e-14)
+    around = x - x.mean(0)
+    np.testing.assert_allclose(shifted.x, (weights[:, None] * around).sum(0), atol=1e-14)
+    np.testing.assert_allclose(shifted.h, (weights[:, None] * h).sum(0), rtol=1e-13)
+    np.testing.assert_allclose(shifted.xh, (weights[:, None] * around).T @ h, atol=1e-13)
+
+
+@with_and_without_intercept
+def test_ten_times_the_samples_need_no_more_memory(fit_intercept):
+    def numbers(n):
+        x, h, _ = problem(n=n, d_in=6, d_out=2)
+        held = vars(Moments(fit_intercept).add(x, h)).values()
+        return sum(value.numel() for value in held if isinstance(value, torch.Tensor))
+
+    assert numbers(9000) == numbers(900) <= 6 * (6 + 2) + 2 * 6 + 2
+
+
+# ---------------------------------------------------------------- array types
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@with_and_without_ridge
+def test_arrays_come_back_as_given_and_inputs_stay(ridge, dtype, kind):
+    arrays = [array.astype(dtype) for array in problem(n=5000)]
+    given_arrays = [np.array(a) if kind == "numpy" else torch.tensor(a) for a in arrays]
+    x, h, weights = given_arrays
+    found = regress(x, h, sample_weight=weights, ridge=ridge)
+    assert all(type(part) is type(x) and part.dtype == x.dtype for part in found)
+    for before, after in zip(arrays, given_arrays):
+        assert (before == np.asarray(after)).all()
+    wide = [a.astype(float) for a in arrays]
+    wanted = least_squares(wide[0], wide[1], ridge, wide[2])
+    tolerance = {"float64": 1e-11, "float32": 1e-5, "float16": 2e-3}[dtype]
+    assert_same([np.asarray(part, dtype=float) for part in found], wanted, rtol=tolerance)
+
+
+def test_float32_sums_do_not_drift_over_many_chunks():
+    x, h, _ = problem(n=4096)
+    parts, (x32, h32) = Moments(), tensors(x, h, dtype=torch.float32)
+    for _ in range(30):
+        parts.add(x32, h32)
+    weight = parts.solve()[0]
+    assert weight.dtype == torch.float32
+    wanted = least_squares(x32.numpy().astype(float), h32.numpy().astype(float))[0]
+    assert_same([weight.numpy()], [wanted], rtol=1e-5)
+
+
+def test_a_float32_offset_costs_only_its_own_rounding():
+    x, h, _ = problem(n=3000)
+    x = (np.round(x * 16) / 16 + 1e4).astype("float32")
+    wanted = least_squares(x.astype(float) - 1e4, h)[0]
+    assert_same([regress(x, h.astype("float32"))[0]], [wanted], rtol=1e-4)
+
+
+# ---------------------------------------------------------------- refused
+
+
+x, h, _ = problem(n=4, d_in=2, d_out=1)
+once = np.ones(4)
+BAD = {
+    "rows": (x, h[:3], {}, r"h_star: 3 samples \(rows\), x has 4"),
+    "x with one axis": (x[0], h, {}, r"x: expected 2 axes, found shape \(2,\)"),
+    "h_star with one axis": (x, h[:, 0], {}, r"h_star: expected 2 axes, found shape \(4,\)"),
+    "NaN": (x * [1, np.nan], h, {}, r"x: 4 of 8 .* NaN or Inf, the first is nan at \(0, 1\)"),
+    "Inf": (x, h * np.inf, {}, "h_star: 4 of 4 .* NaN or Inf, the first is -?inf"),
+    "no rows": (x[:0], h[:0], {}, r"x: empty, shape \(0, 2\)"),
+    "no columns": (x, h[:, :0], {}, r"h_star: empty, shape \(4, 0\)"),
+    "integers": (x.astype(int), h, {}, "x: expected floating-point numbers, found int64"),
+    "images": (x.astype("uint8"), h, {}, "x: .* found uint8; images need scaling"),
+    "list": (x.tolist(), h, {}, "x: expected a NumPy array or a torch tensor, found list"),
+    "mixed": (x, torch.tensor(h), {}, "h_star: found Tensor where x is ndarray"),
+    "mixed weights": (
+        x,
+        h,
+        {"sample_weight": torch.ones(4)},
+        "sample_weight: found Tensor where x is ndarray",
+    ),
+    "number of weights": (x, h, {"sample_weight": once[:3]}, "sample_weight: 3 weights, x has 4"),
+    "a column of weights": (x, h, {"sample_weight": h}, "sample_weight: expected 1 axes"),
+    "integer weights": (
+        x,
+        h,
+        {"sample_weight": once.astype(int)},
+        "sample_weight: expected floating-point numbers, found int64",
+    ),
+    "NaN weights": (x, h, {"sample_weight": once * np.nan}, "sample_weight: 4 of 4 .* NaN"),
+    "negative weight": (
+        x,
+        h,
+        {"sample_weight": once * [1, 1, -2, 1]},
+        "sample_weight: negative, the smallest is -2.0",
+    ),
+    "no weight": (x, h, {"sample_weight": 0 * once}, "sample_weight: no sample with a positive"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("call", ["regress", "Moments.add"])
+def test_bad_arrays_are_named(call, case):
+    x, h, options, complaint = BAD[case]
+    with pytest.raises(ValueError, match=complaint):
+        if call == "regress":
+            regress(x, h, **options)
+        else:
+            Moments().add(x, h, **options).solve()
+
+
+@pytest.mark.parametrize("ridge", [-1e-9, np.nan, np.inf, "1", None, True, 1j, x], ids=repr)
+def test_a_ridge_that_is_no_penalty_is_refused(ridge):
+    for call in (regress, lambda x, h, ridge: Moments().add(x, h).solve(ridge)):
+        with pytest.raises(ValueError, match=r"ridge: expected a (finite )?number >= 0, found"):
+            call(x, h, ridge=ridge)
+
+
+def test_later_chunks_must_have_the_columns_of_the_first():
+    moments = Moments().add(x, h)
+    for wider_x, wider_h in ((np.ones((4, 3)), h), (x, np.ones((4, 2)))):
+        with pytest.raises(ValueError, match=r"x, h_star: \d and \d columns, .* had 2 and 1"):
+            moments.add(wider_x, wider_h)
+    assert_same([part.numpy() for part in moments.solve()], regress(x, h), rtol=1e-15)
+
+
+def test_nothing_added_is_nothing_to_solve():
+    with pytest.raises(ValueError, match="no sample with a positive weight"):
+        Moments().solve()
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [("float32", 1e25), ("float64", 1e160)])
+def test_products_that_overflow_are_refused(dtype, factor):
+    with pytest.raises(ValueError, match=f"x, h_star: sums of products overflow {dtype}; scale"):
+        regress((x * factor).astype(dtype), h.astype(dtype))
