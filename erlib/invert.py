@@ -118,7 +118,7 @@ def conjugate_gradients(forward, backward, delta, steps):
     def squared(t):  # in float64, where the square of a small float32 number is not yet 0
         return torch.linalg.vector_norm(t.flatten(1), dim=1, dtype=torch.float64).square()
 
-    def quotient(a, b):  # a sample that has arrived has b = 0 and takes no further step
+    def quotient(a, b):  # 0 / 0 = 0: nothing is left to do
         return torch.where(b > 0, a / torch.where(b > 0, b, 1), 0)
 
     def times(factor, t):
@@ -127,9 +127,13 @@ def conjugate_gradients(forward, backward, delta, steps):
     residual = delta
     gradient = backward(residual)
     solution, direction, size = torch.zeros_like(gradient), gradient, squared(gradient)
+    # A gradient below the rounding of its own terms has no direction: followed into the null space
+    # of J it would lead astray. Such a sample has arrived. |J|^2 is taken from the first step.
+    rounding = (10 * torch.finfo(delta.dtype).eps) ** 2 * squared(delta)
+    rounding = rounding * quotient(squared(forward(gradient)), size)
     for _ in range(steps):
         image = forward(direction)
-        step = quotient(size, squared(image))
+        step = torch.where(size > rounding, quotient(size, squared(image)), 0)
         solution = solution + times(step, direction)
         residual = residual - times(step, image)
         gradient = backward(residual)

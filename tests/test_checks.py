@@ -109,7 +109,7 @@ def test_numbers_from_zero_up(value):
     ids=repr,
 )
 def test_what_is_no_number_from_zero_up(value):
-    with pytest.raises(ValueError, match="ridge: expected a (finite )?number >= 0, found "):
+    with pytest.raises(ValueError, match=r"ridge: expected a (finite )?number >= 0, found "):
         checks.not_negative("ridge", value)
 
 
@@ -126,7 +126,7 @@ def test_a_choice_is_a_known_name():
     assert checks.choice("method", "b", ("b", "a")) == "b"
     assert checks.choice("method", "b", {"b": 1}) == "b"
     for value in ("c", None, ["a"], {"a"}, np.array(["a", "b"])):
-        with pytest.raises(ValueError, match="method: unknown .*; known: a, b$"):
+        with pytest.raises(ValueError, match=r"method: unknown .*; known: a, b$"):
             checks.choice("method", value, ("b", "a"))
 
 
