@@ -29,12 +29,19 @@ lab: $(INSTALLED) ## open the notebooks in JupyterLab
 refresh: $(INSTALLED) ## renew the stored outputs and figures of all notebooks
 	$(BIN)/erlib refresh
 
-clean: ## remove runs/ and caches; data/ and $(VENV) stay
+readme: $(INSTALLED) ## write the collected results into the table of README.md
+	$(BIN)/erlib readme
+
+bench: $(INSTALLED) ## measure the time and the memory of an update
+	$(BIN)/python benchmarks/one_update.py
+	$(BIN)/python benchmarks/regress_memory.py
+
+clean: ## remove runs/ and caches; data/ and .venv stay
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis
 	find erlib tests notebooks benchmarks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 
-distclean: clean ## remove $(VENV) too
+distclean: clean ## remove .venv too
 	rm -rf $(VENV)
 
 # The stamp is made last, so that an interrupted installation is taken up again.

@@ -9,5 +9,7 @@ def pytest_configure(config):
     figures = tempfile.TemporaryDirectory(prefix="erlib-figures-")
     config.add_cleanup(figures.cleanup)
     os.environ["ERLIB_FIGURES"] = figures.name
+    # Threads wait for each other by spinning: beside any other work, two are far slower than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Kernels show figures inline unless a backend is forced on them, as many CI machines do.
     os.environ.pop("MPLBACKEND", None)

@@ -1,6 +1,7 @@
 """One notebook in a kernel of its own."""
 
 import os
+import re
 import textwrap
 import time
 from pathlib import Path
@@ -52,8 +53,8 @@ def execute(notebook, output, *, label, parameters, variables, timeout):
                 on_cell_execute=cell_started,
             )
         except papermill.PapermillExecutionError as error:
-            source = first_line(error.source)
-            raise NotebookFailed(error.exec_count, source, error.ename, error.evalue) from None
+            failed = _failing_line(error)
+            raise NotebookFailed(error.exec_count, failed, error.ename, error.evalue) from None
         except Exception as error:  # timeout, death of the kernel, and whatever else there is
             name, message = type(error).__name__, first_line(str(error))
             if timeout and name == "CellTimeoutError":
@@ -82,6 +83,13 @@ def attempt(label, work, hint):
         return False
     print(f"{label}  ok  {time.monotonic() - start:.1f} s", flush=True)
     return True
+
+
+def _failing_line(error):
+    """The line of the cell that raised, as IPython's traceback points at it with an arrow."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
+    pointed = re.search(r"^-+> *\d+ (.*)$", plain, re.MULTILINE)
+    return pointed[1].strip() if pointed else first_line(error.source)
 
 
 def _is_code(cell):

@@ -127,16 +127,19 @@ def conjugate_gradients(forward, backward, delta, steps):
     residual = delta
     gradient = backward(residual)
     solution, direction, size = torch.zeros_like(gradient), gradient, squared(gradient)
-    # A gradient below the rounding of its own terms has no direction: followed into the null space
-    # of J it would lead astray. Such a sample has arrived. |J|^2 is taken from the first step.
-    rounding = (10 * torch.finfo(delta.dtype).eps) ** 2 * squared(delta)
-    rounding = rounding * quotient(squared(forward(gradient)), size)
-    for _ in range(steps):
+    for taken in range(1, steps + 1):
         image = forward(direction)
+        if taken == 1:
+            # A gradient below the rounding of its own terms, about eps |J| |delta|, has no
+            # direction: followed into the null space of J it leads far away. Such a sample has
+            # arrived and takes no further step. |J|^2 is taken along the first gradient.
+            rounding = (10 * torch.finfo(delta.dtype).eps) ** 2 * squared(delta)
+            rounding = rounding * quotient(squared(image), size)
         step = torch.where(size > rounding, quotient(size, squared(image)), 0)
         solution = solution + times(step, direction)
+        if taken == steps:
+            return solution
         residual = residual - times(step, image)
         gradient = backward(residual)
         size, old_size = squared(gradient), size
         direction = gradient + times(quotient(size, old_size), direction)
-    return solution

@@ -81,7 +81,7 @@ def batch(tmp_path_factory):
             "print_environment()",
             parameters="hidden = 5\nseeds = [0, 1]",
         )
-        write_notebook("02_fails", "import os", "# why\nraise KeyError('gone')", "never = True")
+        write_notebook("02_fails", "import os", "x = 1\nraise KeyError('gone')", "never = True")
         write_notebook(
             "03_light",
             "import json, os, sys",

@@ -6,6 +6,8 @@ Plain Python and NumPy, float64; nothing here calls erlib.
 import math
 
 import numpy as np
+import pytest
+import torch
 
 OUTPUT = {
     "tanh": math.tanh,
@@ -141,3 +143,12 @@ def batch_step(layers, x, observed, share, ridge, **inverse):
         moved = None if bias is None else bias + share * shift
         new.append((weight + share * change, moved, name))
     return new
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small matrices, thousands of times: on a busy machine threads make that ten times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""The bands in which a run of the full profile must end, as it is done before each change lands.
+"""The bands in which a run of the full profile must end; .ci/run makes one and checks it here.
 
 erlib run 03_one_update --profile full -p seeds "[0]" --output FOLDER
 ERLIB_FULL_RUN=FOLDER pytest tests/test_full_run.py

@@ -165,6 +165,12 @@ def test_readme_names_the_two_commands():
     assert "make reproduce" in readme and "make test" in readme
 
 
+def test_links_of_the_readme_lead_somewhere():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text("README.md"))
+    assert targets
+    assert not [target for target in targets if not (paths.ROOT / target).exists()]
+
+
 # ---- what is committed --------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import least_squares, scatter
+from references import least_squares, one_thread, scatter  # noqa: F401
 
 from erlib import Moments, regress
 from erlib import regress as regress_function
