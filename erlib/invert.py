@@ -68,19 +68,19 @@ def invert(delta, weight, *, method="pinv", damping=0.0, steps=None):
     return checks.like(to_below(change), delta)
 
 
-def check_settings(method, damping, steps):
+def check_settings(method, damping, steps, name="method"):
     """Raise ValueError unless `method` is known and has just the settings that belong to it."""
-    checks.choice("method", method, METHODS)
+    checks.choice(name, method, METHODS)
     damping = checks.not_negative("damping", damping)
     if (method == "damped") != (damping > 0):
         raise ValueError(
-            f"damping: {damping} with method {method!r}; method 'damped' needs damping > 0 and "
+            f"damping: {damping} with {name} {method!r}; 'damped' needs damping > 0 and "
             "no other method takes any"
         )
     if method == "cg":
         checks.positive_integer("steps", steps)
     elif steps is not None:
-        raise ValueError(f"steps: {steps!r} with method {method!r}; only method 'cg' takes steps")
+        raise ValueError(f"steps: {steps!r} with {name} {method!r}; only 'cg' takes steps")
 
 
 def inverse_map(weight, method="pinv", damping=0.0, steps=None):

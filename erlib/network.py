@@ -155,19 +155,20 @@ class ERNetwork(nn.Module):
     def targets(self, x, y, *, inverse="pinv", damping=0.0, steps=None):
         """The fields H* `[n, d_out]` that the data ask of each layer, first layer first.
 
-        Computed from the top down with the present weights; nothing is changed. Parameters and
-        errors as in `one_update`.
+        Computed from the top down with the present weights; nothing is changed. The result has
+        the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
         """
+        given = x
         x, observed = self._inputs(x), self._observed(y)
         _same_length(x, observed)
-        check_settings(inverse, damping, steps)
+        check_settings(inverse, damping, steps, name="inverse")
         to_below = self._inverse_maps(method=inverse, damping=damping, steps=steps)
         wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
         for part in progress(_chunks(len(x)), "targets"):
             _, fields = self._forward(x[part])
             for h_star, rows in zip(self._top_down(fields, observed[part], to_below), wanted):
                 rows[part] = h_star
-        return wanted
+        return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
 
     @torch.no_grad()
     def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5):
@@ -240,7 +241,7 @@ class ERNetwork(nn.Module):
         """
         x, observed = self._inputs(x), self._observed(y)
         _same_length(x, observed)
-        check_settings(inverse, damping, steps)
+        check_settings(inverse, damping, steps, name="inverse")
         checks.positive_integer("passes", passes)
         batch_size = min(checks.positive_integer("batch_size", batch_size), len(x))
         ridge = checks.not_negative("ridge", ridge)
@@ -289,8 +290,10 @@ class ERNetwork(nn.Module):
         return (predicted == labels).double().mean().item()
 
     def save(self, path):
-        """Write the network to a file, in full or not at all."""
+        """Write the network to a file, all or nothing; FileNotFoundError if there is no folder."""
         path = Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} to")
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             torch.save({"layers": self._described(), "state": self.state_dict()}, partial)

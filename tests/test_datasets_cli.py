@@ -53,9 +53,7 @@ def test_verify_fails_on_corrupted_content(erlib_data, monkeypatch):
 
 
 def test_data_without_a_known_checksum_say_so(erlib_data, monkeypatch):
-    monkeypatch.setitem(
-        datasets._KNOWN, "digits", datasets._KNOWN["digits"]._replace(sha256=None)
-    )
+    monkeypatch.setitem(datasets._KNOWN, "digits", datasets._KNOWN["digits"]._replace(sha256=None))
     assert "no known checksum" in erlib_data("verify", "digits").output
     assert "no known checksum" not in erlib_data("verify", "mnist5k").output
 

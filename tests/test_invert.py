@@ -295,7 +295,7 @@ BAD_SETTINGS = [
     ({"method": "cg", "steps": 0}, "steps: expected an integer >= 1, found 0"),
     ({"method": "cg", "steps": 1.5}, "steps: expected an integer >= 1, found 1.5"),
     ({"method": "cg", "steps": True}, "steps: expected an integer >= 1, found True"),
-    ({"steps": 3}, "steps: 3 with method 'pinv'; only method 'cg' takes steps"),
+    ({"steps": 3}, "steps: 3 with method 'pinv'; only 'cg' takes steps"),
     ({"method": "damped", "damping": 1.0, "steps": 3}, "steps: 3 with method 'damped'"),
 ]
 

@@ -93,9 +93,7 @@ def test_download_arrives_whole(tmp_path, monkeypatch):
 
     fake_download(monkeypatch, "mnist", download)
     first = load("mnist")
-    assert sorted(file.name for file in tmp_path.glob("data/MNIST/raw/*")) == sorted(
-        IDX_STEMS
-    )
+    assert sorted(file.name for file in tmp_path.glob("data/MNIST/raw/*")) == sorted(IDX_STEMS)
     assert [child.name for child in (tmp_path / "data").iterdir()] == ["MNIST"]
     assert timeouts == [30] and socket.getdefaulttimeout() is None
     fake_download(monkeypatch, "mnist", None)  # a second download would fail

@@ -169,7 +169,7 @@ def test_targets_are_the_loop_over_samples_and_change_nothing(inverse, name):
     assert same_state(net, before)
     wanted = references.targets(plain(net), x, coded(y), **renamed(inverse))
     for one, other in zip(found, wanted, strict=True):
-        assert abs(one.numpy() - other).max() < 1e-10 * abs(other).max()
+        assert abs(one - other).max() < 1e-10 * abs(other).max()
 
 
 def test_targets_by_the_public_verbs():
@@ -233,11 +233,11 @@ def test_a_layer_without_targets_keeps_its_weights():
     net.sweep(x, [targets[0], None, targets[2]], ridge=0.3, readout_ridge=1e-3)
     found = plain(net)
     assert (found[1][0] == before[1][0]).all()
-    weight, _ = references.least_squares(x, targets[0].numpy(), 0.3, intercept=False)
+    weight, _ = references.least_squares(x, targets[0], 0.3, intercept=False)
     np.testing.assert_allclose(found[0][0], weight, rtol=1e-9, atol=1e-12)
     # The frozen layer passes on what the new first layer says.
     below = np.maximum(np.maximum(x @ weight, 0) @ before[1][0], 0)
-    weight, bias = references.least_squares(below, targets[2].numpy(), 1e-3)
+    weight, bias = references.least_squares(below, targets[2], 1e-3)
     np.testing.assert_allclose(found[2][0], weight, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(found[2][1], bias, rtol=1e-8, atol=1e-10)
 
@@ -249,12 +249,12 @@ def test_without_any_targets_nothing_changes():
     assert net.sweep(x, [None, None]) is net and same_state(net, before)
 
 
-def test_targets_may_be_numpy_arrays():
+def test_targets_may_be_arrays_or_tensors():
     x, y = data()
     one, other = network(), network()
     targets = one.targets(x, y)
     one.sweep(x, targets)
-    other.sweep(x, tuple(t.numpy() for t in targets))
+    other.sweep(x, tuple(torch.from_numpy(t) for t in targets))
     assert same_state(one, state(other))
 
 
@@ -693,13 +693,13 @@ def test_a_score_needs_labels(case):
 
 
 BAD_INVERSE = [
-    ({"inverse": "inverse"}, "method: unknown 'inverse'"),
-    ({"inverse": None}, "method: unknown None"),
-    ({"inverse": "damped"}, "damping: 0.0 with method 'damped'"),
-    ({"damping": 0.1}, "damping: 0.1 with method 'pinv'"),
+    ({"inverse": "inverse"}, "inverse: unknown 'inverse'"),
+    ({"inverse": None}, "inverse: unknown None"),
+    ({"inverse": "damped"}, "damping: 0.0 with inverse 'damped'"),
+    ({"damping": 0.1}, "damping: 0.1 with inverse 'pinv'"),
     ({"inverse": "damped", "damping": np.nan}, "damping: expected a finite number >= 0, found nan"),
     ({"inverse": "cg"}, "steps: expected an integer >= 1, found None"),
-    ({"steps": 2}, "steps: 2 with method 'pinv'"),
+    ({"steps": 2}, "steps: 2 with inverse 'pinv'"),
 ]
 BAD_RIDGE = [-1, -1e-9, np.nan, np.inf, "0.1", None, True]
 
@@ -805,3 +805,16 @@ def test_inputs_whose_products_overflow_are_refused():
     with pytest.raises(ValueError, match="x, h_star: sums of products overflow float32"):
         net.one_update(x * 1e30, y)
     assert same_state(net, before)
+
+
+def test_targets_come_in_the_array_type_of_the_inputs():
+    x, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 3
+    net = ERNetwork.dense([4, 5, 3], dtype=torch.float64)
+    given, as_tensors = net.targets(x, y), net.targets(torch.from_numpy(x), y)
+    for ours, theirs in zip(given, as_tensors):
+        assert isinstance(ours, np.ndarray) and np.array_equal(ours, theirs.numpy())
+
+
+def test_save_names_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        ERNetwork.dense([4, 3]).save(tmp_path / "missing" / "net.pt")
