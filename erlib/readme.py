@@ -9,6 +9,7 @@ from .intervals import mean_interval, percent
 from .record import write_atomically
 from .tables import gains, markdown, select
 
+CONTROLS = ("random features", "shuffled", "own fields")
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
@@ -36,23 +37,23 @@ def one_update_table(folder=None):
         rows = read_rows(file)
         for width in dict.fromkeys(row["width"] for row in rows):
             group = select(rows, width=width)
-            er = select(group, arm="ER")
+            seconds = [row["seconds"] for row in select(group, arm="ER")]
             lines.append(
                 [
                     rows[0]["dataset"],
                     width,
-                    percent([row["accuracy"] for row in er], digits=2),
-                    *(
-                        percent(gains(group, "ER", over), signed=True, digits=2)
-                        for over in ("random features", "shuffled", "own fields")
-                    ),
-                    f"{mean_interval([row['seconds'] for row in er])[0]:.1f}",
+                    _accuracy(group, "ER"),
+                    *(_gain(group, "ER", over) for over in CONTROLS),
+                    f"{mean_interval(seconds)[0]:.1f}",
+                    _accuracy(group, "ER, tiny readout"),
+                    _gain(group, "ER, tiny readout", "shuffled, tiny readout"),
                 ]
             )
         result = file.with_name(file.name.replace(".accuracy.csv", ".json"))
         notes.append(_note(json.loads(result.read_text(encoding="utf-8"))))
-    head = ["data set", "hidden units", "ER, one update: test accuracy, %"]
+    head = ["data set", "hidden units", "one ER update: test accuracy, %"]
     head += ["− random features", "− shuffled labels", "− own fields", "seconds"]
+    head += ["tiny initial readout: test accuracy, %", "− shuffled labels"]
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
 
 
@@ -72,6 +73,14 @@ def renew(path=None):
     if new != old:
         write_atomically(path, new)
     return new != old
+
+
+def _accuracy(rows, arm):
+    return percent([row["accuracy"] for row in select(rows, arm=arm)], digits=2)
+
+
+def _gain(rows, arm, over):
+    return percent(gains(rows, arm, over), signed=True, digits=2)
 
 
 def _note(result):

@@ -12,6 +12,7 @@ from erlib.collect import collect
 def results(tmp_path):
     """A folder of collected results of two seeds at one width."""
     arms = {"ER": 0.96, "random features": 0.94, "shuffled": 0.955, "own fields": 0.962}
+    arms |= {"ER, tiny readout": 0.95, "shuffled, tiny readout": 0.94}
     rows = [
         {"dataset": "toy", "width": 30, "seed": s, "arm": arm, "accuracy": a, "seconds": 1.0 + s}
         for arm, a in arms.items()
@@ -38,7 +39,8 @@ def test_table_is_made_of_the_rows(results):
     line = readme.one_update_table(results).splitlines()[2]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:3] == ["toy", "30", "96.00 ± 0.00"]
-    assert [cell.split()[0] for cell in cells[3:]] == ["+2.00", "+0.50", "-0.20", "1.5"]
+    found = [cell.split()[0] for cell in cells[3:]]
+    assert found == ["+2.00", "+0.50", "-0.20", "1.5", "95.00", "+1.00"]
 
 
 def test_table_names_the_command_and_the_machine(results):
