@@ -108,7 +108,9 @@ def _select(runs, selection):
             low, high = int(numbers[1]), int(numbers[2] or numbers[1])
             matches = {run.id for run in runs if low <= int(run.id[:2]) <= high}
         else:
-            matches = {run.id for run in runs if name in (run.id, run.notebook.stem)}
+            # A run's own name means that run alone; a notebook's that names no run, all its runs.
+            matches = {run.id for run in runs if run.id == name}
+            matches = matches or {run.id for run in runs if run.notebook.stem == name}
         if not matches:
             ids = [run.id for run in runs]
             hint = suggestion(name, ids)
