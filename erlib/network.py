@@ -251,13 +251,41 @@ class ERNetwork(nn.Module):
         for _ in range(passes):
             order = torch.randperm(len(x), generator=generator)
             batches += [part for part in order.split(batch_size) if 2 * len(part) >= batch_size]
+        inverse = {"method": inverse, "damping": damping, "steps": steps}
         for part in progress(batches, f"fit, {passes} passes"):
-            self._move(x[part], observed[part], share, ridge, inverse, damping, steps)
+            self._move(x[part], observed[part], share, ridge, inverse)
         return self
 
-    def _move(self, x, observed, share, ridge, inverse, damping, steps):
+    def _move(self, x, observed, share, ridge, inverse):
+        changes = self._changes(x, observed, ridge, inverse)
+        for layer, change in zip(self.layers, changes):
+            layer.assign(*change, share=share)
+
+    @torch.no_grad()
+    def changes(self, x, y, *, ridge=0.3, inverse="pinv", damping=0.0, steps=None):
+        r"""What the data ask `fit` to add to each layer, before its share; nothing is changed.
+
+        .. math:: \Delta W_l, \Delta b_l = \mathrm{regress}(A_{l-1}, H_l^* - H_l).
+
+        Returns a list of (:math:`\Delta W` `[d_in, d_out]`, :math:`\Delta b` `[d_out]` or None)
+        with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
+        differentiation: `erlib.gradient`.
+        """
+        x, observed = self._inputs(x), self._observed(y)
+        _same_length(x, observed)
+        check_settings(inverse, damping, steps, name="inverse")
+        ridge = checks.not_negative("ridge", ridge)
+        inverse = {"method": inverse, "damping": damping, "steps": steps}
+        return [
+            (weight, None if layer.bias is None else bias)
+            for layer, (weight, bias) in zip(
+                self.layers, self._changes(x, observed, ridge, inverse)
+            )
+        ]
+
+    def _changes(self, x, observed, ridge, inverse):
         inputs, fields = self._forward(x)
-        to_below = self._inverse_maps(method=inverse, damping=damping, steps=steps)
+        to_below = self._inverse_maps(**inverse)
         changes = []
         for layer, below, h, h_star in zip(
             self.layers, inputs, fields, self._top_down(fields, observed, to_below)
@@ -265,8 +293,7 @@ class ERNetwork(nn.Module):
             moments = layer.moments()
             moments.accumulate(*layer.rows(below, h_star - h))
             changes.append(moments.solve(ridge))
-        for layer, change in zip(self.layers, changes):
-            layer.assign(*change, share=share)
+        return changes
 
     # ------------------------------------------------------------------ use
 

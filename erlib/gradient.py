@@ -1,0 +1,240 @@
+r"""The same update by automatic differentiation: backpropagation with two substitutions.
+
+Backpropagation of :math:`E = \frac12 \lVert T - A_L \rVert^2` carries the error down by
+
+.. math:: \delta_L = f'(H_L) \circ (T - A_L), \qquad
+          \delta_l = f'(H_l) \circ (\delta_{l+1} W_{l+1}'), \qquad
+          -\partial E / \partial W_l = A_{l-1}' \delta_l.
+
+Expectation Reflection is what this becomes when every unit multiplies by its **ratio** g = h / f(h)
+instead of its slope f', every layer hands down by its **pseudo-inverse** W^+ instead of its
+transpose W', and the resulting gradients are divided by the Gram matrix of the layer's inputs.
+
+This is the second code path of statement S5 (notebook 02): a torch network whose backward pass has
+the substitutions, and one `.backward()`. It shares nothing with `reflect`, `regress` and `invert`:
+units are torch's own functions, inverses come from QR factorisations, not from singular values.
+"""
+
+import math
+
+import torch
+from scipy import linalg
+from torch.nn import functional
+
+from . import checks
+
+# Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
+# (a silent ReLU unit has none and keeps its field).
+_UNITS = {
+    "tanh": (torch.tanh, 1.0),
+    "erf": (torch.erf, math.sqrt(math.pi) / 2),
+    "softsign": (functional.softsign, 1.0),
+    "identity": (lambda h: h, 1.0),
+    "relu": (torch.relu, 0.0),
+    "leaky_relu": (functional.leaky_relu, 1.0),
+}
+FACTORS = ("ratio", "slope")
+INVERSES = ("pinv", "transpose")
+
+
+class _RatioUnit(torch.autograd.Function):
+    """A = f(H); backward multiplies by H / A where autograd would multiply by f'(H)."""
+
+    @staticmethod
+    def forward(ctx, h, name):
+        f, ctx.limit = _UNITS[name]
+        a = f(h)
+        ctx.save_for_backward(h, a)
+        return a
+
+    @staticmethod
+    def backward(ctx, error):
+        h, a = ctx.saved_tensors
+        silent = a == 0
+        return error * torch.where(silent, ctx.limit, h / torch.where(silent, 1, a)), None
+
+
+class _InverseMap(torch.autograd.Function):
+    """H = X W; backward hands X the error times W^+ where autograd would take W'."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return x @ weight
+
+    @staticmethod
+    def backward(ctx, error):
+        x, weight = ctx.saved_tensors
+        below = _least_squares(weight.T, error.T).T  # error W^+: the smallest u, u W nearest error
+        return below, x.T @ error
+
+
+def gradient_changes(
+    network, x, target, *, factor="ratio", inverse="pinv", precondition=True, ridge=0.0
+):
+    r"""Return what one gradient step adds to each layer of `network`, which is left unchanged.
+
+    With the defaults this is the ER update that `ERNetwork.changes` computes by reflecting,
+    regressing and inverting: for every layer, with inputs X = A_{l-1} and their centred Gram
+    matrix C (raw, for a layer without bias),
+
+    .. math:: \Delta W = (C + \lambda I)^{-1}
+              (X' \delta - \bar x' \textstyle\sum \delta), \qquad
+              \Delta b = \bar\delta - \bar x \, \Delta W,
+
+    where :math:`X'\delta` and :math:`\sum\delta` are the gradients for weight and bias, and
+    :math:`\lambda` = ridge * mean diag(C). Together the two lines are one multiplication of the
+    gradient by the inverse Gram matrix of (x, 1); where C is singular, by its pseudo-inverse.
+
+    Parameters
+    ----------
+    network : ERNetwork
+        Taken for its weights and the names of its activations only.
+    x : array `[n, d_in]`, target : array `[n, d_out]`, floating
+        Inputs and observed outputs T.
+    factor : ``ratio`` (ER) or ``slope`` (backpropagation: f', by autograd)
+    inverse : ``pinv`` (ER) or ``transpose`` (backpropagation: by autograd)
+    precondition : bool
+        Divide by the Gram matrix of the inputs. With ``slope``, ``transpose`` and False the result
+        is the negative gradient of E itself.
+    ridge : float >= 0
+        Relative damping of the preconditioner.
+
+    Returns
+    -------
+    list of (:math:`\Delta W` `[d_in, d_out]`, :math:`\Delta b` `[d_out]` or None), tensors,
+    first layer first.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit the network, is empty, not floating or holds NaN or Inf, or a
+        setting is unknown or out of range.
+
+    Source: that ER is gradient descent with target propagation's inverse mapping is the paper's
+    claim (abstract); this form of it, with its factors, is the companion's own.
+
+    >>> import erlib
+    >>> net = erlib.ERNetwork.dense([3, 5, 2], dtype=torch.float64)
+    >>> draw = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()
+    >>> x, t = draw.split([3, 2], 1)
+    >>> [(by_gradient, _), _] = gradient_changes(net, x, t)
+    >>> [(by_verbs, _), _] = net.changes(x, t, ridge=0)
+    >>> bool(torch.allclose(by_gradient, by_verbs, rtol=1e-12))
+    True
+    """
+    checks.choice("factor", factor, FACTORS)
+    checks.choice("inverse", inverse, INVERSES)
+    ridge = checks.not_negative("ridge", ridge)
+    x, target = _problem(network, x, target)
+    parameters = _parameters(network)
+    inputs, output = _forward(network, parameters, x, factor, inverse)
+    (0.5 * (target - output).square().sum()).backward()
+    changes = []
+    for layer_inputs, (weight, bias) in zip(inputs, parameters):
+        change = (-weight.grad, None if bias is None else -bias.grad)
+        changes.append(_divide(*change, layer_inputs.detach(), ridge) if precondition else change)
+    return changes
+
+
+def gauss_newton_changes(network, x, target, *, ridge=0.0):
+    r"""Return the Gauss-Newton step of each layer of `network`, the others standing still.
+
+    With :math:`J_l` the Jacobian of all outputs with respect to weight and bias of layer l,
+
+    .. math:: \Delta_l = (J_l' J_l + \lambda I)^{-1} J_l' \, \mathrm{vec}(T - A_L),
+              \qquad \lambda = \mathrm{ridge} \cdot \mathrm{mean\,diag}(J_l' J_l),
+
+    the change that, to first order, brings the outputs closest to the observed ones; the smallest
+    of them where there are several. The Jacobian is formed as a dense matrix
+    `[n d_out, parameters]`: for small networks.
+
+    Parameters, returns and errors as in `gradient_changes`.
+
+    >>> import erlib
+    >>> net = erlib.ERNetwork.dense([3, 2], dtype=torch.float64, output="identity")
+    >>> draw = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()
+    >>> x, t = draw.split([3, 2], 1)
+    >>> [(newton, _)] = gauss_newton_changes(net, x, t)
+    >>> bool(torch.allclose(newton, net.changes(x, t, ridge=0)[0][0]))       # both: least squares
+    True
+    """
+    ridge = checks.not_negative("ridge", ridge)
+    x, target = _problem(network, x, target)
+    parameters = [
+        tuple(None if p is None else p.detach() for p in pair) for pair in _parameters(network)
+    ]
+    residual = target - _forward(network, parameters, x, "slope", "transpose")[1]
+    changes = []
+    for index, (weight, bias) in enumerate(parameters):
+
+        def output(*pair, index=index):
+            pair = pair if len(pair) == 2 else (*pair, None)
+            changed = [*parameters[:index], pair, *parameters[index + 1 :]]
+            return _forward(network, changed, x, "slope", "transpose")[1]
+
+        pair = (weight,) if bias is None else (weight, bias)
+        jacobian = torch.func.jacrev(output, argnums=tuple(range(len(pair))))(*pair)
+        rows = torch.cat([part.reshape(residual.numel(), -1) for part in jacobian], 1)
+        damping = (ridge * rows.square().sum() / rows.shape[1]).sqrt()
+        rows = torch.cat([rows, damping * torch.eye(rows.shape[1], dtype=rows.dtype)])
+        wanted = torch.cat([residual.flatten(), rows.new_zeros(rows.shape[1])])
+        step = _least_squares(rows, wanted)
+        change = step[: weight.numel()].reshape(weight.shape)
+        changes.append((change, None if bias is None else step[weight.numel() :]))
+    return changes
+
+
+def _least_squares(a, b):
+    """The smallest u with a u nearest b, by QR with column pivoting.
+
+    By scipy: torch's own gelsy starts from stale pivots (pytorch issue 187411), and in 2.13 gave
+    wrong solutions where a is singular.
+    """
+    rounding = max(a.shape) * torch.finfo(a.dtype).eps
+    a, b = a.detach().numpy(), b.detach().numpy()
+    u, *_ = linalg.lstsq(a, b, cond=rounding, lapack_driver="gelsy", check_finite=False)
+    return torch.from_numpy(u)
+
+
+def _problem(network, x, target):
+    x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
+    first, last = network.layers[0].weight, network.layers[-1].weight
+    if x.shape[1] != first.shape[0]:
+        raise ValueError(f"x: {x.shape[1]} columns, the network has {first.shape[0]} inputs")
+    checks.same_shape("target", target, "the output", x.new_empty(len(x), last.shape[1]))
+    return x.to(first.dtype), target.to(first.dtype)
+
+
+def _parameters(network):
+    """Copies of weight `[d_in, d_out]` and bias of each layer that collect their gradients."""
+    return [
+        tuple(
+            None if p is None else p.detach().clone().requires_grad_()
+            for p in (layer.weight, layer.bias)
+        )
+        for layer in network.layers
+    ]
+
+
+def _forward(network, parameters, x, factor, inverse):
+    """Inputs of each layer, and the outputs of the last."""
+    inputs = []
+    for layer, (weight, bias) in zip(network.layers, parameters):
+        inputs.append(x)
+        h = _InverseMap.apply(x, weight) if inverse == "pinv" else x @ weight
+        h = h if bias is None else h + bias
+        name = layer.activation.name
+        x = _RatioUnit.apply(h, name) if factor == "ratio" else _UNITS[name][0](h)
+    return inputs, x
+
+
+def _divide(weight, bias, x, ridge):
+    """The gradient divided by the Gram matrix of (x, 1), or of x where there is no bias."""
+    centre = torch.zeros_like(x[0]) if bias is None else x.mean(0)
+    if bias is not None:
+        weight = weight - torch.outer(centre, bias)
+    gram = (x - centre).T @ (x - centre)
+    gram = gram + ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    weight = torch.linalg.pinv(gram, rtol=1e-12, hermitian=True) @ weight
+    return weight, None if bias is None else bias / len(x) - centre @ weight
