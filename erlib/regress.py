@@ -7,6 +7,7 @@ be added up chunk by chunk, in any order, and their size does not grow with the 
 import math
 
 import torch
+from scipy.linalg import lapack
 
 from . import checks
 
@@ -121,18 +122,29 @@ def solve_ridge(gram, cross, ridge, precision):
     """
     tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
     safe = ridge > math.sqrt(len(gram)) * precision
-    diagonal = gram.diagonal().clone()
     shifted = gram.clone()
-    shifted.diagonal().add_(ridge * diagonal.mean())
-    factor, failed = torch.linalg.cholesky_ex(shifted)
-    # A pivot is the part of a column's square that the columns before it do not explain.
-    pivots = factor.diagonal() ** 2 / shifted.diagonal()
-    if not failed and (safe or bool((pivots > tolerance).all())):
-        return torch.cholesky_solve(cross, factor)
+    shifted.diagonal().add_(ridge * gram.diagonal().mean())
+    # With columns of length 1 whether the matrix is singular does not depend on their units.
+    size = shifted.diagonal().sqrt()
+    size = torch.where(size > 0, size, 1)
+    factor, failed = torch.linalg.cholesky_ex(shifted / torch.outer(size, size))
+    if not failed and (safe or _smallest_eigenvalue(factor) > tolerance):
+        return torch.cholesky_solve(cross / size[:, None], factor) / size[:, None]
     values, vectors = torch.linalg.eigh(shifted)
     kept = values > tolerance * values[-1].clamp(min=torch.finfo(torch.float64).tiny)
     vectors = vectors[:, kept]
     return vectors @ ((vectors.T @ cross) / values[kept][:, None])
+
+
+def _smallest_eigenvalue(factor):
+    """Of factor factor' (lower triangle), estimated from below within a factor sqrt(d_in).
+
+    LAPACK's estimate of 1 / |inverse|_1. No pivot tells: where columns depend on each other the
+    last pivot is rounding, magnified by the square of the coefficients of that dependence.
+    """
+    upper = factor.cpu().numpy().T  # the factor in the order that LAPACK reads, without a copy
+    estimate, _ = lapack.dpocon(upper, anorm=1.0, uplo="U")
+    return estimate
 
 
 def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):

@@ -176,6 +176,25 @@ def test_dependence_is_seen_through_the_rounding_of_many_products(n, dtype, seed
     assert_same([weight], [wanted], rtol=1e-10 if dtype == "float64" else 1e-3)
 
 
+@with_and_without_intercept
+@pytest.mark.parametrize("surplus", [-1, 0, 1])
+def test_about_as_many_samples_as_inputs(surplus, fit_intercept):
+    """Here the last pivot of a singular matrix is rounding magnified, sometimes a hundredfold."""
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(3, 40))
+        x, h = rng.normal(size=(n, n + surplus)), rng.normal(size=(n, 2))
+        centred = x - x.mean(0) if fit_intercept else x
+        values = np.linalg.svd(centred, compute_uv=False)
+        if values[values > 1e-9 * values[0]][-1] < 1e-3 * values[0]:
+            continue  # close to singular: normal equations lose the digits asked for below
+        found, wanted = (
+            regress(x, h, fit_intercept=fit_intercept),
+            minimum_norm(x, h, fit_intercept),
+        )
+        assert_same(found, wanted, rtol=1e-7)
+
+
 @pytest.mark.parametrize("seed", range(10), ids="seed={}".format)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_constant_gets_no_weight_even_if_its_last_bit_varies(dtype, seed):
