@@ -22,6 +22,7 @@ from scipy import linalg
 from torch.nn import functional
 
 from . import checks
+from .network import ERNetwork
 
 # Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
 # (a silent ReLU unit has none and keeps its field).
@@ -198,6 +199,8 @@ def _least_squares(a, b):
 
 
 def _problem(network, x, target):
+    if not isinstance(network, ERNetwork):
+        raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
     x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
     first, last = network.layers[0].weight, network.layers[-1].weight
     if x.shape[1] != first.shape[0]:

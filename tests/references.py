@@ -152,3 +152,69 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+RATIO_AT_0 = {"relu": 0.0, "leaky_relu": 1.0, "erf": math.sqrt(math.pi) / 2}
+SLOPE = {
+    "tanh": lambda h: 1 / math.cosh(h) ** 2,
+    "erf": lambda h: 2 / math.sqrt(math.pi) * math.exp(-h * h),
+    "softsign": lambda h: 1 / (1 + abs(h)) ** 2,
+    "identity": lambda h: 1.0,
+    "relu": lambda h: float(h > 0),
+    "leaky_relu": lambda h: 1.0 if h > 0 else 0.01,
+}
+
+
+def ratio(h, name):
+    a = OUTPUT[name](h)
+    return h / a if a else RATIO_AT_0.get(name, 1.0)
+
+
+def errors(layers, x, observed, factor="ratio", inverse="pinv"):
+    """delta of every layer, one sample and one unit after the other."""
+    _, fields = forward(layers, x)
+    of_unit = ratio if factor == "ratio" else lambda h, name: SLOPE[name](h)
+    deltas = [np.zeros_like(h) for h in fields]
+    for sample in range(len(x)):
+        above = observed[sample] - output(fields[-1][sample], layers[-1][2])
+        for index in reversed(range(len(layers))):
+            weight, _, name = layers[index]
+            for unit, h in enumerate(fields[index][sample]):
+                deltas[index][sample, unit] = of_unit(h, name) * above[unit]
+            back = np.linalg.pinv(weight) if inverse == "pinv" else weight.T
+            above = deltas[index][sample] @ back
+    return deltas
+
+
+def kronecker_change(below, delta, intercept, ridge=0.0):
+    """Change of a layer from one linear system for all its weights, (G kron I) vec = vec(A' delta).
+
+    G is the Gram matrix of the inputs with the 1 of the bias beside them; the bias has no penalty.
+    """
+    d_in, d_out = below.shape[1], delta.shape[1]
+    columns = np.hstack([below, np.ones((len(below), 1))]) if intercept else below
+    gram = columns.T @ columns
+    gram[:d_in, :d_in] += ridge * np.diag(scatter(below, intercept=intercept)).mean() * np.eye(d_in)
+    system = np.kron(gram, np.eye(d_out))
+    change = np.linalg.solve(system, (columns.T @ delta).ravel()).reshape(-1, d_out)
+    return change[:d_in], change[d_in] if intercept else None
+
+
+def output_jacobian(layers, x, index):
+    """d (all outputs) / d (weights of a layer, then its bias), column by column.
+
+    One sample at a time the outputs of the layers above are differentiated by hand: the product of
+    the slopes and weights, and the Kronecker product with the sample's inputs.
+    """
+    inputs, fields = forward(layers, x)
+    blocks = []
+    for sample in range(len(x)):
+        down = np.eye(len(fields[-1][sample]))  # d outputs / d outputs
+        for above in reversed(range(index, len(layers))):
+            name = layers[above][2]
+            down = down * [SLOPE[name](h) for h in fields[above][sample]]
+            if above > index:
+                down = down @ layers[above][0].T
+        block = np.kron(inputs[index][sample], down)  # weights [d_in, d_out] in row order
+        blocks.append(np.hstack([block, down]) if layers[index][1] is not None else block)
+    return np.vstack(blocks)

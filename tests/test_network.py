@@ -645,7 +645,7 @@ BAD_X = {
     "uint8": (x.astype("uint8"), "x: .* found uint8; images need scaling first"),
     "list": (x.tolist(), "x: expected a NumPy array or a torch tensor, found list"),
 }
-TRAIN = ("one_update", "targets", "fit")
+TRAIN = ("one_update", "targets", "changes", "fit")
 
 
 @pytest.mark.parametrize("call", [*TRAIN, "sweep", "decision_function", "predict", "score"])
@@ -719,6 +719,7 @@ def test_bad_settings_of_the_inverse_mapping_are_named(given_settings, complaint
         ("one_update", "readout_ridge"),
         ("sweep", "ridge"),
         ("sweep", "readout_ridge"),
+        ("changes", "ridge"),
         ("fit", "ridge"),
         ("fit", "share"),
     ],
