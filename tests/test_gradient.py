@@ -82,7 +82,7 @@ def spectra(net, x):
     return found
 
 
-def clear(net, x, low=1e-5):
+def clear(net, x, low=1e-4):
     """Is every Gram matrix either regular or plainly singular?"""
     return not any(((v > 1e-13) & (v < low)).any() for v in spectra(net, x))
 
