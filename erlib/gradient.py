@@ -11,8 +11,10 @@ instead of its slope f', every layer hands down by its **pseudo-inverse** W^+ in
 transpose W', and the resulting gradients are divided by the Gram matrix of the layer's inputs.
 
 This is the second code path of statement S5 (notebook 02): a torch network whose backward pass has
-the substitutions, and one `.backward()`. It shares nothing with `reflect`, `regress` and `invert`:
-units are torch's own functions, inverses come from QR factorisations, not from singular values.
+the substitutions, and one `.backward()`. It calls none of `reflect`, `regress` and `invert`, and
+goes other ways: units are torch's own functions and the ratio is an explicit quotient; inverses
+come from QR factorisations of weights and of inputs, where the verbs take singular values and solve
+normal equations.
 """
 
 import math
@@ -22,7 +24,9 @@ from scipy import linalg
 from torch.nn import functional
 
 from . import checks
+from .activations import activation
 from .network import ERNetwork
+from .regress import CONSTANT
 
 # Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
 # (a silent ReLU unit has none and keeps its field).
@@ -34,6 +38,7 @@ _UNITS = {
     "relu": (torch.relu, 0.0),
     "leaky_relu": (functional.leaky_relu, 1.0),
 }
+_ACTIVATIONS = {name: activation(name) for name in _UNITS}
 FACTORS = ("ratio", "slope")
 INVERSES = ("pinv", "transpose")
 
@@ -85,7 +90,9 @@ def gradient_changes(
 
     where :math:`X'\delta` and :math:`\sum\delta` are the gradients for weight and bias, and
     :math:`\lambda` = ridge * mean diag(C). Together the two lines are one multiplication of the
-    gradient by the inverse Gram matrix of (x, 1); where C is singular, by its pseudo-inverse.
+    gradient by the inverse Gram matrix of (x, 1); where C is singular, by its pseudo-inverse. Where
+    inputs vary little about a large mean the two gradients of the first line nearly cancel, which
+    costs the digits of mean / variation.
 
     Parameters
     ----------
@@ -109,8 +116,9 @@ def gradient_changes(
     Raises
     ------
     ValueError
-        If an array does not fit the network, is empty, not floating or holds NaN or Inf, or a
-        setting is unknown or out of range.
+        If an array does not fit the network, is empty, not floating or holds NaN or Inf, a weight
+        does, a layer has an activation of your own, a setting is unknown or out of range, or the
+        result overflows.
 
     Source: that ER is gradient descent with target propagation's inverse mapping is the paper's
     claim (abstract); this form of it, with its factors, is the companion's own.
@@ -127,15 +135,18 @@ def gradient_changes(
     checks.choice("factor", factor, FACTORS)
     checks.choice("inverse", inverse, INVERSES)
     ridge = checks.not_negative("ridge", ridge)
+    if not isinstance(precondition, bool):
+        raise ValueError(f"precondition: expected True or False, found {precondition!r}")
     x, target = _problem(network, x, target)
     parameters = _parameters(network)
-    inputs, output = _forward(network, parameters, x, factor, inverse)
-    (0.5 * (target - output).square().sum()).backward()
+    with torch.enable_grad():
+        inputs, output = _forward(network, parameters, x, factor, inverse)
+        (0.5 * (target - output).square().sum()).backward()
     changes = []
     for layer_inputs, (weight, bias) in zip(inputs, parameters):
         change = (-weight.grad, None if bias is None else -bias.grad)
         changes.append(_divide(*change, layer_inputs.detach(), ridge) if precondition else change)
-    return changes
+    return _finite(changes)
 
 
 def gauss_newton_changes(network, x, target, *, ridge=0.0):
@@ -183,7 +194,7 @@ def gauss_newton_changes(network, x, target, *, ridge=0.0):
         step = _least_squares(rows, wanted)
         change = step[: weight.numel()].reshape(weight.shape)
         changes.append((change, None if bias is None else step[weight.numel() :]))
-    return changes
+    return _finite(changes)
 
 
 def _least_squares(a, b):
@@ -192,7 +203,7 @@ def _least_squares(a, b):
     By scipy: torch's own gelsy starts from stale pivots (pytorch issue 187411), and in 2.13 gave
     wrong solutions where a is singular.
     """
-    rounding = max(a.shape) * torch.finfo(a.dtype).eps
+    rounding = 16 * max(a.shape) * torch.finfo(a.dtype).eps
     a, b = a.detach().numpy(), b.detach().numpy()
     u, *_ = linalg.lstsq(a, b, cond=rounding, lapack_driver="gelsy", check_finite=False)
     return torch.from_numpy(u)
@@ -201,7 +212,14 @@ def _least_squares(a, b):
 def _problem(network, x, target):
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
+    given, wanted = x, target
     x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
+    checks.same_kind("target", wanted, "x", given)
+    for number, layer in enumerate(network.layers, start=1):
+        checks.require_finite(f"network: weights of layer {number}", layer.weight.detach())
+        if layer.activation != _ACTIVATIONS.get(layer.activation.name):
+            known = ", ".join(sorted(_UNITS))
+            raise ValueError(f"network: layer {number} has {layer.activation!r}; known: {known}")
     first, last = network.layers[0].weight, network.layers[-1].weight
     if x.shape[1] != first.shape[0]:
         raise ValueError(f"x: {x.shape[1]} columns, the network has {first.shape[0]} inputs")
@@ -233,11 +251,26 @@ def _forward(network, parameters, x, factor, inverse):
 
 
 def _divide(weight, bias, x, ridge):
-    """The gradient divided by the Gram matrix of (x, 1), or of x where there is no bias."""
+    """The gradient divided by the Gram matrix of (x, 1), or of x where there is no bias.
+
+    The Gram matrix is never formed: with G = X'X, G^+ = X^+ (X')^+, two least-squares problems.
+    """
     centre = torch.zeros_like(x[0]) if bias is None else x.mean(0)
+    rows = x - centre
     if bias is not None:
         weight = weight - torch.outer(centre, bias)
-    gram = (x - centre).T @ (x - centre)
-    gram = gram + ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    weight = torch.linalg.pinv(gram, rtol=1e-12, hermitian=True) @ weight
+        # A column that varies by no more than the rounding of what it was computed from.
+        rounding = CONSTANT * torch.finfo(x.dtype).eps * centre.abs() * len(x) ** 0.5
+        rows[:, rows.norm(dim=0) <= rounding] = 0
+    damping = (ridge * rows.square().sum() / rows.shape[1]).sqrt()
+    rows = torch.cat([rows, damping * torch.eye(rows.shape[1], dtype=rows.dtype)])
+    weight = _least_squares(rows, _least_squares(rows.T, weight))
     return weight, None if bias is None else bias / len(x) - centre @ weight
+
+
+def _finite(changes):
+    for number, change in enumerate(changes, start=1):
+        for part in change:
+            if part is not None and not bool(torch.isfinite(part).all()):
+                raise ValueError(f"x, target: the change of layer {number} overflows; scale down")
+    return changes

@@ -14,6 +14,9 @@ from . import checks
 # Rows whose products are formed at once. It bounds the scratch memory; above about a thousand rows
 # the speed of a matrix product no longer depends on it.
 CHUNK = 4096
+# Units in the last place by which a constant may vary from sample to sample: outputs of a layer are
+# sums, whose order of summation differs between rows.
+CONSTANT = 16
 
 
 class Moments:
@@ -101,8 +104,8 @@ class Moments:
             x_mean, h_mean = self.x / self.n, self.h / self.n
             gram = gram - self.n * torch.outer(x_mean, x_mean)
             cross = cross - self.n * torch.outer(x_mean, h_mean)
-            # A column that varies by no more than its own rounding is constant.
-            rounding = precision * (x_mean + self.origin)
+            # A column that varies by no more than the rounding of its own making is constant.
+            rounding = CONSTANT * precision * (x_mean + self.origin)
             constant = gram.diagonal() <= self.n * rounding.square()
             gram[constant], gram[:, constant], cross[constant] = 0, 0, 0
         weight = solve_ridge(gram, cross, ridge, precision)

@@ -5,6 +5,7 @@ system for all weights of a layer, Jacobians multiplied by hand, finite differen
 """
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from references import one_thread  # noqa: F401
 
-from erlib import ERNetwork
+from erlib import ERNetwork, activation
 from erlib.activations import NAMES
 from erlib.gradient import gauss_newton_changes, gradient_changes
 
@@ -140,7 +141,7 @@ def test_both_paths_give_one_update(sizes, n, name, output, hidden_bias, seed):
 
 @pytest.mark.parametrize(
     ("sizes", "n", "hidden_bias"),
-    [([30, 8, 4], 5, False), ([30, 8, 4], 5, True), ([6, 40, 4], 30, False), ([5, 3], 1, True)],
+    [([30, 8, 4], 5, False), ([30, 8, 4], 5, True), ([6, 40, 4], 15, False), ([5, 3], 1, True)],
     ids=["few samples", "few samples, bias", "wide layer", "one sample"],
 )
 def test_singular_gram_matrices_give_the_smallest_change(sizes, n, hidden_bias):
@@ -365,6 +366,24 @@ def test_arrays_and_single_precision():
     assert difference(found, net.changes(x, t, ridge=0.1)) < 1e-4
 
 
+@pytest.mark.parametrize("hidden_bias", [True, False])
+@pytest.mark.parametrize("kind", ["columns", "offset", "duplicates", "few float32 samples"])
+def test_inputs_that_are_not_round(kind, hidden_bias):
+    dtype = torch.float32 if "float32" in kind else torch.float64
+    net = network([12, 7, 5, 3], "relu", hidden_bias=hidden_bias, dtype=dtype)
+    x, t = problem(net, 6 if "few" in kind else 60)
+    if kind == "columns":
+        x = x * torch.logspace(-2, 2, 12, dtype=x.dtype)
+    elif kind == "offset":
+        x = x + 100
+    elif kind == "duplicates":
+        x = torch.cat([torch.cat([x[:30], x[:30]])[:, :6]] * 2, 1)
+    x, t = x.to(dtype), t.to(dtype)
+    found, wanted = gradient_changes(net, x, t), net.changes(x, t, ridge=0)
+    allowed = {"few float32 samples": 1e-3, "offset": 1e-8}.get(kind, 1e-10)
+    assert difference(found, wanted) < allowed
+
+
 def test_silent_units_and_samples():
     net = network([4, 6, 3], "relu", hidden_bias=False)
     net.layers[0].linear.weight.data[:2] = 0  # fields of exactly 0
@@ -403,6 +422,7 @@ x, t = (part.numpy() for part in problem(net, 6))
         (x, t[:, :2], r"target: shape \(6, 2\) differs from the output's \(6, 3\)"),
         (x, t * np.inf, "target: 18 of 18 entries are NaN or Inf"),
         (x, np.arange(6), "target: expected floating-point numbers"),
+        (x, torch.tensor(t), "target: found Tensor where x is ndarray"),
     ],
     ids=lambda value: "" if not isinstance(value, str) else value[:30],
 )
@@ -418,6 +438,7 @@ def test_bad_arrays_are_named(call, given_x, target, complaint):
         ({"inverse": "damped"}, "inverse: unknown 'damped'; known: pinv, transpose"),
         ({"ridge": -1}, "ridge: expected a finite number >= 0, found -1"),
         ({"ridge": None}, "ridge: expected a number >= 0, found None"),
+        ({"precondition": "no"}, "precondition: expected True or False, found 'no'"),
     ],
     ids=str,
 )
@@ -426,7 +447,30 @@ def test_bad_settings_are_named(options, complaint):
         gradient_changes(net, x, t, **options)
 
 
+def test_what_overflows_is_named():
+    with pytest.raises(ValueError, match="x, target: the change of layer 1 overflows; scale down"):
+        gradient_changes(without_bias([4, 3]), x * 1e200, t * 1e200, precondition=False)
+
+
 def test_what_is_no_network_is_named():
     for call in (gradient_changes, gauss_newton_changes):
         with pytest.raises(ValueError, match="network: expected an ERNetwork, found Linear"):
             call(torch.nn.Linear(4, 3), x, t)
+
+
+@pytest.mark.parametrize("call", [gradient_changes, gauss_newton_changes])
+def test_networks_that_have_no_second_path_are_named(call):
+    broken = copy.deepcopy(net)
+    broken.layers[1].linear.weight.data[0, 0] = np.nan
+    with pytest.raises(ValueError, match="network: weights of layer 2: 1 of 15 entries are NaN"):
+        call(broken, x, t)
+    impostor = copy.deepcopy(net)
+    impostor.layers[0].activation = replace(activation("tanh"), f=torch.sin)
+    with pytest.raises(ValueError, match=r"network: layer 1 has Activation\('tanh'\); known: erf"):
+        call(impostor, x, t)
+
+
+def test_it_computes_gradients_also_where_they_are_switched_off():
+    wanted = gradient_changes(net, x, t)
+    with torch.no_grad():
+        assert difference(gradient_changes(net, x, t), wanted) == 0

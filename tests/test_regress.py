@@ -176,6 +176,16 @@ def test_dependence_is_seen_through_the_rounding_of_many_products(n, dtype, seed
     assert_same([weight], [wanted], rtol=1e-10 if dtype == "float64" else 1e-3)
 
 
+@pytest.mark.parametrize("closeness", [0.1, 0.01], ids="closeness={}".format)
+def test_a_column_close_to_another_before_a_copy(closeness):
+    """The small pivot of the second column magnifies the rounding in that of the third."""
+    for seed in range(200):
+        a, b, h = np.random.default_rng(seed).normal(size=(3, 50, 1))
+        x = np.hstack([a, a + closeness * b, b])
+        found = regress(x, h, fit_intercept=False)
+        assert_same(found, minimum_norm(x, h, False), rtol=1e-8)
+
+
 @with_and_without_intercept
 @pytest.mark.parametrize("surplus", [-1, 0, 1])
 def test_about_as_many_samples_as_inputs(surplus, fit_intercept):
