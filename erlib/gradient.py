@@ -71,7 +71,7 @@ class _InverseMap(torch.autograd.Function):
     @staticmethod
     def backward(ctx, error):
         x, weight = ctx.saved_tensors
-        below = _least_squares(weight.T, error.T).T  # error W^+: the smallest u, u W nearest error
+        below = least_squares(weight.T, error.T).T  # error W^+: the smallest u, u W nearest error
         return below, x.T @ error
 
 
@@ -137,67 +137,19 @@ def gradient_changes(
     ridge = checks.not_negative("ridge", ridge)
     if not isinstance(precondition, bool):
         raise ValueError(f"precondition: expected True or False, found {precondition!r}")
-    x, target = _problem(network, x, target)
-    parameters = _parameters(network)
+    x, target = checked(network, x, target)
+    parameters = copied_parameters(network)
     with torch.enable_grad():
-        inputs, output = _forward(network, parameters, x, factor, inverse)
+        inputs, output = forward(network, parameters, x, factor, inverse)
         (0.5 * (target - output).square().sum()).backward()
     changes = []
     for layer_inputs, (weight, bias) in zip(inputs, parameters):
         change = (-weight.grad, None if bias is None else -bias.grad)
         changes.append(_divide(*change, layer_inputs.detach(), ridge) if precondition else change)
-    return _finite(changes)
+    return finite(changes)
 
 
-def gauss_newton_changes(network, x, target, *, ridge=0.0):
-    r"""Return the Gauss-Newton step of each layer of `network`, the others standing still.
-
-    With :math:`J_l` the Jacobian of all outputs with respect to weight and bias of layer l,
-
-    .. math:: \Delta_l = (J_l' J_l + \lambda I)^{-1} J_l' \, \mathrm{vec}(T - A_L),
-              \qquad \lambda = \mathrm{ridge} \cdot \mathrm{mean\,diag}(J_l' J_l),
-
-    the change that, to first order, brings the outputs closest to the observed ones; the smallest
-    of them where there are several. The Jacobian is formed as a dense matrix
-    `[n d_out, parameters]`: for small networks.
-
-    Parameters, returns and errors as in `gradient_changes`.
-
-    >>> import erlib
-    >>> net = erlib.ERNetwork.dense([3, 2], dtype=torch.float64, output="identity")
-    >>> draw = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()
-    >>> x, t = draw.split([3, 2], 1)
-    >>> [(newton, _)] = gauss_newton_changes(net, x, t)
-    >>> bool(torch.allclose(newton, net.changes(x, t, ridge=0)[0][0]))       # both: least squares
-    True
-    """
-    ridge = checks.not_negative("ridge", ridge)
-    x, target = _problem(network, x, target)
-    parameters = [
-        tuple(None if p is None else p.detach() for p in pair) for pair in _parameters(network)
-    ]
-    residual = target - _forward(network, parameters, x, "slope", "transpose")[1]
-    changes = []
-    for index, (weight, bias) in enumerate(parameters):
-
-        def output(*pair, index=index):
-            pair = pair if len(pair) == 2 else (*pair, None)
-            changed = [*parameters[:index], pair, *parameters[index + 1 :]]
-            return _forward(network, changed, x, "slope", "transpose")[1]
-
-        pair = (weight,) if bias is None else (weight, bias)
-        jacobian = torch.func.jacrev(output, argnums=tuple(range(len(pair))))(*pair)
-        rows = torch.cat([part.reshape(residual.numel(), -1) for part in jacobian], 1)
-        damping = (ridge * rows.square().sum() / rows.shape[1]).sqrt()
-        rows = torch.cat([rows, damping * torch.eye(rows.shape[1], dtype=rows.dtype)])
-        wanted = torch.cat([residual.flatten(), rows.new_zeros(rows.shape[1])])
-        step = _least_squares(rows, wanted)
-        change = step[: weight.numel()].reshape(weight.shape)
-        changes.append((change, None if bias is None else step[weight.numel() :]))
-    return _finite(changes)
-
-
-def _least_squares(a, b):
+def least_squares(a, b):
     """The smallest u with a u nearest b, by QR with column pivoting.
 
     By scipy: torch's own gelsy starts from stale pivots (pytorch issue 187411), and in 2.13 gave
@@ -209,7 +161,7 @@ def _least_squares(a, b):
     return torch.from_numpy(u)
 
 
-def _problem(network, x, target):
+def checked(network, x, target):
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
     given, wanted = x, target
@@ -227,7 +179,7 @@ def _problem(network, x, target):
     return x.to(first.dtype), target.to(first.dtype)
 
 
-def _parameters(network):
+def copied_parameters(network):
     """Copies of weight `[d_in, d_out]` and bias of each layer that collect their gradients."""
     return [
         tuple(
@@ -238,7 +190,7 @@ def _parameters(network):
     ]
 
 
-def _forward(network, parameters, x, factor, inverse):
+def forward(network, parameters, x, factor, inverse):
     """Inputs of each layer, and the outputs of the last."""
     inputs = []
     for layer, (weight, bias) in zip(network.layers, parameters):
@@ -264,11 +216,11 @@ def _divide(weight, bias, x, ridge):
         rows[:, rows.norm(dim=0) <= rounding] = 0
     damping = (ridge * rows.square().sum() / rows.shape[1]).sqrt()
     rows = torch.cat([rows, damping * torch.eye(rows.shape[1], dtype=rows.dtype)])
-    weight = _least_squares(rows, _least_squares(rows.T, weight))
+    weight = least_squares(rows, least_squares(rows.T, weight))
     return weight, None if bias is None else bias / len(x) - centre @ weight
 
 
-def _finite(changes):
+def finite(changes):
     for number, change in enumerate(changes, start=1):
         for part in change:
             if part is not None and not bool(torch.isfinite(part).all()):
