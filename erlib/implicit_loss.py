@@ -17,14 +17,14 @@ def implicit_loss(h, target, activation="tanh"):
 
     Reflection moves a field from h to h*. The loss is the work against that move,
 
-    .. math:: L(h; t) = -\int_0^h (u^* - u) \, du
+    .. math:: \mathcal L(h; t) = -\int_0^h (u^* - u) \, du
               = \int_0^h g(u)\,\bigl(f(u) - t\bigr)\, du
               = \frac{h^2}{2} - t\,\Phi(h), \qquad \Phi(h) = \int_0^h \frac{u}{f(u)}\, du,
 
-    so that :math:`L' = h - h^*` (the last form where f(u) is not 0 on an interval). For tanh and
-    :math:`|t| \le 1` its curvature :math:`L'' = 1 - t\,g'(h)` stays between 0 and 2: L is convex,
-    and the ER update of a layer, a unit step in the metric of its inputs, cannot raise the sum of
-    L over samples (statement S3, notebook 01).
+    so that :math:`\mathcal L' = h - h^*` (the last form where f(u) is not 0 on an interval). For
+    tanh and :math:`|t| \le 1` its curvature :math:`\mathcal L'' = 1 - t\,g'(h)` stays between 0 and
+    2: the loss is convex, and the ER update of a layer, a unit step in the metric of its inputs,
+    cannot raise its sum over samples (statement S3, notebook 01).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def implicit_loss(h, target, activation="tanh"):
 
     Returns
     -------
-    array like `h` : L(h; t), 0 at h = 0. By quadrature, to about 12 digits for abs(h) < 30.
+    array like `h` : the loss, 0 at h = 0. By quadrature, to about 12 digits for abs(h) < 30.
 
     Raises
     ------
