@@ -385,6 +385,29 @@ def test_inputs_that_are_not_round(kind, hidden_bias):
     assert difference(found, wanted) < allowed
 
 
+@every_activation
+def test_fields_of_exactly_zero_have_the_limit_of_the_ratio(name):
+    net = network([4, 5, 3], name, name, hidden_bias=False)
+    net.layers[-1].linear.bias.data.zero_()
+    x, t = problem(net, 40)
+    x[::2] = 0
+    found, wanted = gradient_changes(net, x, t, ridge=0.1), net.changes(x, t, ridge=0.1)
+    assert difference(found, wanted) < 1e-10
+    if name != "relu":  # silent samples move the bias of the readout, by 1/f'(0) times their target
+        moved = net.changes(x[::2], t[::2], ridge=0.1)[-1][1]
+        limit = references.RATIO_AT_0.get(name, 1.0)
+        np.testing.assert_allclose(moved, limit * t[::2].mean(0), rtol=1e-12)
+
+
+def test_an_input_that_is_constant_but_for_its_last_bit_gets_no_weight():
+    net = network([4, 3])
+    x, t = problem(net, 40)
+    x[:, 2] = torch.where(x[:, 1] > 0, 0.3, np.nextafter(0.3, 1))
+    (found, _), (wanted, _) = gradient_changes(net, x, t)[0], net.changes(x, t, ridge=0)[0]
+    assert not wanted[2].any() and not found[2].any()
+    assert difference([(found,)], [(wanted,)]) < 1e-10
+
+
 def test_silent_units_and_samples():
     net = network([4, 6, 3], "relu", hidden_bias=False)
     net.layers[0].linear.weight.data[:2] = 0  # fields of exactly 0
