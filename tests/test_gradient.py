@@ -399,13 +399,16 @@ def test_fields_of_exactly_zero_have_the_limit_of_the_ratio(name):
         np.testing.assert_allclose(moved, limit * t[::2].mean(0), rtol=1e-12)
 
 
-def test_an_input_that_is_constant_but_for_its_last_bit_gets_no_weight():
+def test_inputs_that_are_constant_but_for_their_last_bit_get_no_weight():
     net = network([4, 3])
     x, t = problem(net, 40)
     x[:, 2] = torch.where(x[:, 1] > 0, 0.3, np.nextafter(0.3, 1))
     (found, _), (wanted, _) = gradient_changes(net, x, t)[0], net.changes(x, t, ridge=0)[0]
     assert not wanted[2].any() and not found[2].any()
     assert difference([(found,)], [(wanted,)]) < 1e-10
+    x[:] = x[:, 2:3]  # and with nothing but such inputs there is no weight at all
+    for change in (gradient_changes(net, x, t), net.changes(x, t, ridge=0)):
+        assert not change[0][0].any() and change[0][1].all()
 
 
 def test_silent_units_and_samples():
