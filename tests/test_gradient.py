@@ -402,7 +402,8 @@ def test_fields_of_exactly_zero_have_the_limit_of_the_ratio(name):
 def test_inputs_that_are_constant_but_for_their_last_bit_get_no_weight():
     net = network([4, 3])
     x, t = problem(net, 40)
-    x[:, 2] = torch.where(x[:, 1] > 0, 0.3, np.nextafter(0.3, 1))
+    x[:, 2] = 0.3 + 2.0**-54 * (x[:, 1] > 0).double()
+    assert len(x[:, 2].unique()) == 2
     (found, _), (wanted, _) = gradient_changes(net, x, t)[0], net.changes(x, t, ridge=0)[0]
     assert not wanted[2].any() and not found[2].any()
     assert difference([(found,)], [(wanted,)]) < 1e-10
