@@ -9,7 +9,8 @@ H = X W + b, output A = f(H), target T. Arrays are NumPy arrays or torch tensors
 dtype, and results come back as what was given.
 
 `ERNetwork` loops over the verbs, `load` reads a data set by name, `record` notes what a notebook
-found.
+found. The theory has modules of its own: `erlib.implicit_loss`, `erlib.gradient` (the same update
+by automatic differentiation) and `erlib.gauss_newton`.
 """
 
 from .activations import activation

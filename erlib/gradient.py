@@ -162,6 +162,7 @@ def least_squares(a, b):
 
 
 def checked(network, x, target):
+    """x and target as tensors in the dtype of the network, or ValueError."""
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
     given, wanted = x, target
@@ -221,6 +222,7 @@ def _divide(weight, bias, x, ridge):
 
 
 def finite(changes):
+    """The changes, or ValueError if they hold NaN or Inf."""
     for number, change in enumerate(changes, start=1):
         for part in change:
             if part is not None and not bool(torch.isfinite(part).all()):

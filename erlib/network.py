@@ -159,10 +159,8 @@ class ERNetwork(nn.Module):
         the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
         """
         given = x
-        x, observed = self._inputs(x), self._observed(y)
-        _same_length(x, observed)
-        check_settings(inverse, damping, steps, name="inverse")
-        to_below = self._inverse_maps(method=inverse, damping=damping, steps=steps)
+        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
+        to_below = self._inverse_maps(**inverse)
         wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
         for part in progress(_chunks(len(x)), "targets"):
             _, fields = self._forward(x[part])
@@ -239,9 +237,7 @@ class ERNetwork(nn.Module):
 
         Other parameters and errors as in `one_update`.
         """
-        x, observed = self._inputs(x), self._observed(y)
-        _same_length(x, observed)
-        check_settings(inverse, damping, steps, name="inverse")
+        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
         checks.positive_integer("passes", passes)
         batch_size = min(checks.positive_integer("batch_size", batch_size), len(x))
         ridge = checks.not_negative("ridge", ridge)
@@ -251,7 +247,6 @@ class ERNetwork(nn.Module):
         for _ in range(passes):
             order = torch.randperm(len(x), generator=generator)
             batches += [part for part in order.split(batch_size) if 2 * len(part) >= batch_size]
-        inverse = {"method": inverse, "damping": damping, "steps": steps}
         for part in progress(batches, f"fit, {passes} passes"):
             self._move(x[part], observed[part], share, ridge, inverse)
         return self
@@ -271,11 +266,8 @@ class ERNetwork(nn.Module):
         with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
         differentiation: `erlib.gradient`.
         """
-        x, observed = self._inputs(x), self._observed(y)
-        _same_length(x, observed)
-        check_settings(inverse, damping, steps, name="inverse")
+        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)
-        inverse = {"method": inverse, "damping": damping, "steps": steps}
         return [
             (weight, None if layer.bias is None else bias)
             for layer, (weight, bias) in zip(
@@ -389,6 +381,13 @@ class ERNetwork(nn.Module):
                 "(or images with that many numbers each)"
             )
         return x.flatten(1).to(weight.dtype)
+
+    def _problem(self, x, y, method, damping, steps):
+        """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
+        x, observed = self._inputs(x), self._observed(y)
+        _same_length(x, observed)
+        check_settings(method, damping, steps, name="inverse")
+        return x, observed, {"method": method, "damping": damping, "steps": steps}
 
     def _observed(self, y):
         weight = self.layers[-1].weight
