@@ -4,12 +4,14 @@ import os
 import re
 import textwrap
 import time
+import uuid
 from pathlib import Path
 
 import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
 from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.utils import ensure_dir_exists
 
 from . import paths
 from .notebook_files import cells, first_line
@@ -107,15 +109,23 @@ def _kernel_with(variables):
     if paths.ROOT == Path(__file__).parents[1]:  # this checkout, installed or not
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.ROOT), env.get("PYTHONPATH")]))
     env |= {name: str(value) for name, value in variables.items()}
-    # Over TCP the kernel warns that it is not encrypted, and ports can be taken twice.  A socket's
-    # path must be short, though, about 100 characters with the name of the connection file.
+    # Over TCP the kernel warns that it is not encrypted, and ports can be taken twice.  Sockets are
+    # named after the connection file, or else all alike in the current folder, where kernels of two
+    # runs at once would meet.  A path must be short, though: about 100 characters with that name.
     short = os.name == "posix" and len(jupyter_runtime_dir()) < 48
+    ensure_dir_exists(jupyter_runtime_dir(), mode=0o700)
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **options):
             specs = KernelSpecManager(kernel_dirs=[])  # leaves only this interpreter's own
             transport = "ipc" if short else "tcp"
-            super().__init__(kernel_spec_manager=specs, transport=transport, **options)
+            file = Path(jupyter_runtime_dir(), f"kernel-{uuid.uuid4()}.json")
+            super().__init__(
+                kernel_spec_manager=specs,
+                transport=transport,
+                connection_file=str(file),
+                **options,
+            )
 
         async def start_kernel(self, **options):
             return await super().start_kernel(env=env, **options)

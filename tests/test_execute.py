@@ -1,11 +1,13 @@
 """One notebook in its kernel; a kernel costs a second, so the shared batch is looked at."""
 
 import json
+import subprocess
 import sys
 
 import nbformat
 from small_notebooks import write_notebook
 
+from erlib import paths
 from erlib.runs import THREAD_VARIABLES, plan, run
 
 
@@ -31,3 +33,13 @@ def test_leaving_early_is_no_success(place, capsys):
     write_notebook("01_leaves", "import sys; sys.exit(0)", "assert False, 'never reached'")
     assert run(plan(), output=place / "out") == ["01_leaves"]
     assert "stopped early" in capsys.readouterr().out
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path):
+    """Their kernels start in one folder, at one moment."""
+    command = [sys.executable, "-m", "erlib", "run", "00_overview", "--output"]
+    started = [
+        subprocess.Popen([*command, tmp_path / name], cwd=paths.ROOT) for name in ("one", "other")
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert not list(paths.NOTEBOOKS.glob("kernel-*")), "sockets are kept elsewhere"
