@@ -85,6 +85,13 @@ def not_negative(name, value):
     return float(value)
 
 
+def positive(name, value):
+    """Raise ValueError unless `value` is a finite number > 0; return it as float."""
+    if not_negative(name, value) == 0:
+        raise ValueError(f"{name}: expected a number > 0, found {value!r}")
+    return float(value)
+
+
 def positive_integer(name, value):
     """Raise ValueError unless `value` is an integer >= 1; return it as int."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:

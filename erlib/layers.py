@@ -54,6 +54,7 @@ class DenseLayer(nn.Module):
         """Empty `Moments` that fit this layer."""
         return Moments(fit_intercept=self.bias is not None)
 
+    @torch.no_grad()
     def assign(self, weight, bias, share=None):
         """Take over new weights, or with `share` add that part of a change of weights."""
         pairs = [(self.linear.weight, weight.T)]

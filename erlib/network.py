@@ -23,6 +23,7 @@ from torch import nn
 
 from . import checks
 from .activations import activation as activation_by_name
+from .batches import generator, minibatches
 from .coding import class_labels, observed_outputs
 from .invert import check_settings
 from .layers import paired
@@ -105,7 +106,7 @@ class ERNetwork(nn.Module):
         if not (isinstance(dtype, torch.dtype) and dtype in (torch.float32, torch.float64)):
             raise ValueError(f"dtype: expected torch.float32 or torch.float64, found {dtype!r}")
         name = activation_by_name(activation).name
-        generator = _generator(seed)
+        random = generator(seed)
         layers = []
         for index, (d_in, d_out) in enumerate(itertools.pairwise(sizes)):
             last = index == len(sizes) - 2
@@ -113,7 +114,7 @@ class ERNetwork(nn.Module):
             std = scale * d_in**-0.5 if last else ((2 if "relu" in name else 1) / d_in) ** 0.5
             with torch.no_grad():
                 # Drawn in float64 so that both dtypes start from the same network.
-                draw = torch.randn(d_in, d_out, generator=generator, dtype=torch.float64)
+                draw = torch.randn(d_in, d_out, generator=random, dtype=torch.float64)
                 linear.weight.copy_(std * draw.T)
                 if linear.bias is not None:
                     linear.bias.zero_()
@@ -163,7 +164,7 @@ class ERNetwork(nn.Module):
         to_below = self._inverse_maps(**inverse)
         wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
         for part in progress(_chunks(len(x)), "targets"):
-            _, fields = self._forward(x[part])
+            _, fields = self.trace(x[part])
             for h_star, rows in zip(self._top_down(fields, observed[part], to_below), wanted):
                 rows[part] = h_star
         return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
@@ -238,15 +239,9 @@ class ERNetwork(nn.Module):
         Other parameters and errors as in `one_update`.
         """
         x, observed, inverse = self._problem(x, y, inverse, damping, steps)
-        checks.positive_integer("passes", passes)
-        batch_size = min(checks.positive_integer("batch_size", batch_size), len(x))
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
-        generator = _generator(seed)
-        batches = []
-        for _ in range(passes):
-            order = torch.randperm(len(x), generator=generator)
-            batches += [part for part in order.split(batch_size) if 2 * len(part) >= batch_size]
+        batches = minibatches(len(x), batch_size, passes, seed)
         for part in progress(batches, f"fit, {passes} passes"):
             self._move(x[part], observed[part], share, ridge, inverse)
         return self
@@ -276,7 +271,7 @@ class ERNetwork(nn.Module):
         ]
 
     def _changes(self, x, observed, ridge, inverse):
-        inputs, fields = self._forward(x)
+        inputs, fields = self.trace(x)
         to_below = self._inverse_maps(**inverse)
         changes = []
         for layer, below, h, h_star in zip(
@@ -288,6 +283,19 @@ class ERNetwork(nn.Module):
         return changes
 
     # ------------------------------------------------------------------ use
+
+    def trace(self, x):
+        """Inputs A_{l-1} and fields H_l of every layer, first layer first; with autograd if on."""
+        inputs, fields = [], []
+        for layer in self.layers:
+            inputs.append(x)
+            fields.append(layer.field(x))
+            x = layer.activation.f(fields[-1])
+        return inputs, fields
+
+    def forward(self, x):
+        """Output fields H_L of x `[n, d_in]`: ``net(x)``, unchecked and with autograd."""
+        return self.trace(x)[1][-1]
 
     @torch.no_grad()
     def decision_function(self, x):
@@ -345,16 +353,7 @@ class ERNetwork(nn.Module):
 
     def _output_fields(self, x):
         x = self._inputs(x)
-        return torch.cat([self._forward(x[part])[1][-1] for part in _chunks(len(x))])
-
-    def _forward(self, x):
-        """Inputs A_{l-1} and fields H_l of every layer, first layer first."""
-        inputs, fields = [], []
-        for layer in self.layers:
-            inputs.append(x)
-            fields.append(layer.field(x))
-            x = layer.activation.f(fields[-1])
-        return inputs, fields
+        return torch.cat([self(x[part]) for part in _chunks(len(x))])
 
     def _inverse_maps(self, **inverse):
         """For each layer but the first, the map from its fields to its inputs."""
@@ -381,6 +380,12 @@ class ERNetwork(nn.Module):
                 "(or images with that many numbers each)"
             )
         return x.flatten(1).to(weight.dtype)
+
+    def labelled(self, x, y):
+        """x `[n, d_in]` in the dtype of the network and class labels y, both checked."""
+        x, labels = self._inputs(x), class_labels(y, self.layers[-1].weight.shape[1])
+        _same_length(x, labels)
+        return x, labels
 
     def _problem(self, x, y, method, damping, steps):
         """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
@@ -425,17 +430,6 @@ def _chunks(n):
 def _linear(d_in, d_out, bias, dtype):
     """A torch.nn.Linear without its own initial draw, which would use the global generator."""
     return nn.utils.skip_init(nn.Linear, d_in, d_out, bias=bias, dtype=dtype)
-
-
-def _generator(seed):
-    if isinstance(seed, torch.Generator):
-        return seed
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not (whole and 0 <= seed < 2**64):
-        raise ValueError(
-            f"seed: expected an integer from 0 to 2^64 - 1 or a torch.Generator, found {seed!r}"
-        )
-    return torch.Generator().manual_seed(int(seed))
 
 
 def _same_length(x, y):

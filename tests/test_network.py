@@ -218,7 +218,7 @@ def test_where_observed_is_predicted_targets_are_the_fields_to_the_last_bit():
     x, _ = data()
     net = network(SIZES[3], activation="tanh", bias_seed=1)
     inputs = torch.tensor(x)
-    _, fields = net._forward(inputs)
+    _, fields = net.trace(inputs)
     observed = torch.tanh(fields[-1])
     assert all(torch.equal(*pair) for pair in zip(net.targets(inputs, observed.detach()), fields))
 

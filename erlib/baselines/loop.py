@@ -1,0 +1,68 @@
+"""Loops that the iterative baselines share: passes over mini-batches, and the choice of a rate."""
+
+import time
+from typing import NamedTuple
+
+from ..batches import minibatches
+from ..progress import progress
+
+
+def train(network, x, y, step, *, passes=1, batch_size=128, seed=0, watch=None):
+    """Call ``step(x_batch, labels_batch)`` for every batch of every pass; returns the network.
+
+    Parameters
+    ----------
+    network : ERNetwork
+        Changed in place by `step`.
+    x, y : arrays `[n, ...]`, integers `[n]`
+        Images and classes, as in `ERNetwork.fit`.
+    step : callable
+        What one of the baselines returned for this network.
+    passes, batch_size, seed
+        As in `ERNetwork.fit`; the batches are the same ones.
+    watch : callable, optional
+        Called with the number of updates so far after each of them.
+
+    Raises ValueError for bad data or settings, before the first step.
+    """
+    x, labels = network.labelled(x, y)
+    batches = minibatches(len(x), batch_size, passes, seed)
+    for update, part in enumerate(progress(batches, f"train, {passes} passes"), 1):
+        step(x[part], labels[part])
+        if watch:
+            watch(update)
+    return network
+
+
+class Choice(NamedTuple):
+    """The best candidate, a row for each, and the seconds that trying them all took."""
+
+    best: object
+    rows: list
+    seconds: float
+
+
+def choose(candidates, trained, held):
+    """Train with each of the `candidates` on a validation split and return the `Choice`.
+
+    ``trained(candidate, x, y)`` returns a new network; `held` is ``data.holdout(n)``, whose test
+    part consists of training images, so that the real test images play no part.
+
+    >>> import erlib
+    >>> held = erlib.load("digits").holdout(400)
+    >>> def trained(ridge, x, y):
+    ...     return erlib.ERNetwork.dense([64, 50, 10]).one_update(x, y, ridge=ridge)
+    >>> choose([0.1, 1000.0], trained, held).best
+    0.1
+    """
+    rows, begin = [], time.perf_counter()
+    for candidate in candidates:
+        started = time.perf_counter()
+        network = trained(candidate, held.x_train, held.y_train)
+        seconds = time.perf_counter() - started
+        accuracy = network.score(held.x_test, held.y_test)
+        rows.append({"candidate": candidate, "accuracy": accuracy, "seconds": seconds})
+    if not rows:
+        raise ValueError("candidates: none to choose from")
+    best = max(rows, key=lambda row: row["accuracy"])["candidate"]
+    return Choice(best, rows, time.perf_counter() - begin)

@@ -1,0 +1,59 @@
+"""Difference target propagation whose inverses are regressions, not trained decoders."""
+
+import torch
+from torch.nn import functional
+
+from .. import checks
+from ..regress import regress
+
+
+def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1):
+    r"""Return the step of difference target propagation (DTP) with an analytic inverse.
+
+    The top target is a gradient step on the output fields,
+    :math:`T_L = H_L - \mathrm{target\_step} \cdot \partial \mathrm{CE} / \partial H_L`; each
+    target below is handed down by the difference rule
+
+    .. math:: T_{l-1} = A_{l-1} + (T_l - A_l) D_l, \qquad
+              D_l = \arg\min \lVert A_l D + c - A_{l-1} \rVert^2 + \mathrm{ridge},
+
+    the best linear guess of a layer's inputs from its outputs in the batch. The weights then
+    descend the local losses :math:`\lVert f(H_l) - T_l \rVert^2 / 2`, summed, by Adam.
+
+    Parameters
+    ----------
+    rate : float > 0
+        Learning rate of Adam.
+    target_step : float > 0
+        Step of the top target.
+    ridge : float >= 0
+        Relative penalty of the inverse regression.
+
+    Raises ValueError if one of them is out of range.
+
+    Source: D.-H. Lee et al., Difference target propagation (2015), with trained decoders; the
+    regression in their place follows the idea of analytic inverses (Bao et al., AAAI 2024), in this
+    companion's own form.
+    """
+    checks.positive("target_step", target_step)
+    ridge = checks.not_negative("ridge", ridge)
+    optimiser = torch.optim.Adam(list(network.parameters()), checks.positive("rate", rate))
+
+    @torch.no_grad()
+    def step(x, labels):
+        inputs, fields = network.trace(x)
+        outputs = [*inputs[1:], fields[-1]]  # the readout counts as linear: its fields are scores
+        truth = functional.one_hot(labels, outputs[-1].shape[1]).to(x.dtype)
+        wanted = [target_step * (truth - outputs[-1].softmax(1))]  # T - A, last layer first
+        for below, output in zip(inputs[:0:-1], outputs[:0:-1]):
+            inverse, _ = regress(output, below, ridge=ridge)
+            wanted.append(wanted[-1] @ inverse)
+        for index, (layer, difference) in enumerate(zip(network.layers, wanted[::-1])):
+            if index < len(network.layers) - 1:
+                difference = layer.activation.slope(fields[index]) * difference
+            layer.linear.weight.grad = -difference.T @ inputs[index] / len(x)
+            if layer.bias is not None:
+                layer.linear.bias.grad = -difference.mean(0)
+        optimiser.step()
+
+    return step
