@@ -160,12 +160,12 @@ class ERNetwork(nn.Module):
         the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
         """
         given = x
-        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
-        to_below = self._inverse_maps(**inverse)
+        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
+        to_below = self.inverse_maps(**inverse)
         wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
         for part in progress(_chunks(len(x)), "targets"):
             _, fields = self.trace(x[part])
-            for h_star, rows in zip(self._top_down(fields, observed[part], to_below), wanted):
+            for h_star, rows in zip(self.top_down(fields, observed[part], to_below), wanted):
                 rows[part] = h_star
         return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
 
@@ -218,6 +218,7 @@ class ERNetwork(nn.Module):
         damping=0.0,
         steps=None,
         seed=0,
+        watch=None,
     ):
         r"""Train by mini-batch ER; returns self.
 
@@ -234,22 +235,61 @@ class ERNetwork(nn.Module):
         passes, batch_size : int >= 1
             Passes through the data, each in a new random order drawn from `seed`; the last batch of
             a pass is left out if it is less than half full.
+        share : float >= 0, optional
         seed : int or torch.Generator
+        watch : callable, optional
+            Called with the number of updates so far after each of them.
 
-        Other parameters and errors as in `one_update`.
+        Other parameters and errors as in `one_update`. The named variant of this loop that
+        generalises better: `erlib.running`.
         """
-        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
+        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
         batches = minibatches(len(x), batch_size, passes, seed)
-        for part in progress(batches, f"fit, {passes} passes"):
-            self._move(x[part], observed[part], share, ridge, inverse)
+        for update, part in enumerate(progress(batches, f"fit, {passes} passes"), 1):
+            changes = self._changes(x[part], observed[part], ridge, inverse)
+            for layer, change in zip(self.layers, changes):
+                layer.assign(*change, share=share)
+            if watch:
+                watch(update)
         return self
 
-    def _move(self, x, observed, share, ridge, inverse):
-        changes = self._changes(x, observed, ridge, inverse)
-        for layer, change in zip(self.layers, changes):
-            layer.assign(*change, share=share)
+    @torch.no_grad()
+    def settle(self, x, y, *, updates=20, readout_ridge=1e-5):
+        r"""Update the readout alone, `updates` times, with all the data; returns self.
+
+        The hidden layers keep their weights, so the Gram matrix of the readout's inputs stays what
+        it is: it is factored once, and every further update,
+
+        .. math:: H^* = H \circ T / A, \qquad W_L, b_L = \mathrm{regress}(A_{L-1}, H^*),
+
+        costs a pass over the readout's inputs. This is single-layer ER on features: without
+        penalty its implicit loss never rises (statement S3).
+
+        Parameters and errors as in `one_update`. Memory: the hidden outputs of all samples.
+        """
+        checks.positive_integer("updates", updates)
+        checks.not_negative("readout_ridge", readout_ridge)
+        x, observed, _ = self.problem(x, y, "pinv", 0.0, None)
+        layer = self.layers[-1]
+        inputs = x.new_empty(len(x), layer.weight.shape[0])
+        moments = layer.moments()
+        for part in progress(_chunks(len(x)), "settle"):
+            inputs[part] = self.trace(x[part])[0][-1]
+            moments.accumulate(*layer.rows(inputs[part], observed[part]))
+        weight, bias = layer.weight, layer.bias
+
+        def fields_wanted():
+            for part in _chunks(len(x)):
+                h = layer.field(inputs[part], weight, bias)
+                yield layer.rows(inputs[part], reflected(h, observed[part], layer.activation))
+
+        for _ in progress(range(updates), "settle"):
+            moments.replace_fields(fields_wanted())
+            weight, bias = moments.solve(readout_ridge)
+        layer.assign(weight, bias)
+        return self
 
     @torch.no_grad()
     def changes(self, x, y, *, ridge=0.3, inverse="pinv", damping=0.0, steps=None):
@@ -261,7 +301,7 @@ class ERNetwork(nn.Module):
         with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
         differentiation: `erlib.gradient`.
         """
-        x, observed, inverse = self._problem(x, y, inverse, damping, steps)
+        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)
         return [
             (weight, None if layer.bias is None else bias)
@@ -272,10 +312,10 @@ class ERNetwork(nn.Module):
 
     def _changes(self, x, observed, ridge, inverse):
         inputs, fields = self.trace(x)
-        to_below = self._inverse_maps(**inverse)
+        to_below = self.inverse_maps(**inverse)
         changes = []
         for layer, below, h, h_star in zip(
-            self.layers, inputs, fields, self._top_down(fields, observed, to_below)
+            self.layers, inputs, fields, self.top_down(fields, observed, to_below)
         ):
             moments = layer.moments()
             moments.accumulate(*layer.rows(below, h_star - h))
@@ -355,11 +395,11 @@ class ERNetwork(nn.Module):
         x = self._inputs(x)
         return torch.cat([self(x[part]) for part in _chunks(len(x))])
 
-    def _inverse_maps(self, **inverse):
+    def inverse_maps(self, **inverse):
         """For each layer but the first, the map from its fields to its inputs."""
         return [None, *(layer.to_below(**inverse) for layer in self.layers[1:])]
 
-    def _top_down(self, fields, target, to_below):
+    def top_down(self, fields, target, to_below):
         """Reflected fields H* of every layer, first layer first: reflect, invert, reflect, ..."""
         wanted = []
         for index in reversed(range(len(self.layers))):
@@ -387,7 +427,7 @@ class ERNetwork(nn.Module):
         _same_length(x, labels)
         return x, labels
 
-    def _problem(self, x, y, method, damping, steps):
+    def problem(self, x, y, method, damping, steps):
         """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
         x, observed = self._inputs(x), self._observed(y)
         _same_length(x, observed)

@@ -84,6 +84,22 @@ class Moments:
             self.x += weighted.sum(0, dtype=torch.float64)
             weighted_h = h if weights is None else h * weights.to(h.dtype)[:, None]
             self.h += weighted_h.sum(0, dtype=torch.float64)
+        self._factored = None
+
+    def replace_fields(self, pairs):
+        """Forget all fields and take those of `pairs`: the same inputs in chunks, with new fields.
+
+        The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
+        fields on the same inputs then costs no more than a pass over them. For chunks already
+        checked, without weights.
+        """
+        self.xh.zero_()
+        self.h.zero_()
+        for x, h in pairs:
+            if self.fit_intercept:
+                x = x - self.origin
+                self.h += h.sum(0, dtype=torch.float64)
+            self.xh += x.T @ h
 
     def solve(self, ridge=0.0):
         r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.
@@ -96,32 +112,40 @@ class Moments:
         if not self.n:
             raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
         precision = torch.finfo(self.dtype).eps
-        gram, cross = self.xx, self.xh
-        if not math.isfinite(gram.sum() + cross.sum()):
+        if not math.isfinite(self.xx.sum() + self.xh.sum()):
             kind = str(self.dtype).removeprefix("torch.")
             raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
+        x_mean, h_mean = self.x / self.n, self.h / self.n
+        cross = self.xh
         if self.fit_intercept:
-            x_mean, h_mean = self.x / self.n, self.h / self.n
-            gram = gram - self.n * torch.outer(x_mean, x_mean)
             cross = cross - self.n * torch.outer(x_mean, h_mean)
-            # A column that varies by no more than the rounding of its own making is constant.
-            rounding = CONSTANT * precision * (x_mean + self.origin)
-            constant = gram.diagonal() <= self.n * rounding.square()
-            gram[constant], gram[:, constant], cross[constant] = 0, 0, 0
-        weight = solve_ridge(gram, cross, ridge, precision)
+        if self._factored is None or self._factored[0] != ridge:
+            gram, constant = self.xx, None
+            if self.fit_intercept:
+                gram = gram - self.n * torch.outer(x_mean, x_mean)
+                # A column that varies by no more than the rounding of its own making is constant.
+                rounding = CONSTANT * precision * (x_mean + self.origin)
+                constant = gram.diagonal() <= self.n * rounding.square()
+                gram[constant], gram[:, constant] = 0, 0
+            self._factored = ridge, constant, ridge_solver(gram, ridge, precision)
+        _, constant, solve = self._factored
+        if constant is not None:
+            cross[constant] = 0
+        weight = solve(cross)
         bias = torch.zeros_like(self.h)
         if self.fit_intercept:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
         return weight.to(self.dtype), bias.to(self.dtype)
 
 
-def solve_ridge(gram, cross, ridge, precision):
-    """Solve (gram + ridge * mean(diag gram) I) W = cross, minimum norm if singular; float64.
+def ridge_solver(gram, ridge, precision):
+    """Return the function that solves (gram + ridge * mean(diag gram) I) W = cross; float64.
 
-    `precision` is the relative accuracy of the products summed in `gram`. Their rounding errors,
-    acting as a random matrix, move eigenvalues by about sqrt(d_in) * precision: a ridge above that
-    makes the matrix safely positive. Without it, what is below (d_in + sqrt(CHUNK)) * precision of
-    the largest counts as 0; sqrt(CHUNK) is what errors of one sign along a chunk can add up to.
+    Minimum norm if singular. `precision` is the relative accuracy of the products summed in `gram`.
+    Their rounding errors, acting as a random matrix, move eigenvalues by about sqrt(d_in) *
+    precision: a ridge above that makes the matrix safely positive. Without it, what is below
+    (d_in + sqrt(CHUNK)) * precision of the largest counts as 0; sqrt(CHUNK) is what errors of one
+    sign along a chunk can add up to.
     """
     tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
     safe = ridge > math.sqrt(len(gram)) * precision
@@ -132,11 +156,11 @@ def solve_ridge(gram, cross, ridge, precision):
     size = torch.where(size > 0, size, 1)
     factor, failed = torch.linalg.cholesky_ex(shifted / torch.outer(size, size))
     if not failed and (safe or _smallest_eigenvalue(factor) > tolerance):
-        return torch.cholesky_solve(cross / size[:, None], factor) / size[:, None]
+        return lambda cross: torch.cholesky_solve(cross / size[:, None], factor) / size[:, None]
     values, vectors = torch.linalg.eigh(shifted)
     kept = values > tolerance * values[-1].clamp(min=torch.finfo(torch.float64).tiny)
-    vectors = vectors[:, kept]
-    return vectors @ ((vectors.T @ cross) / values[kept][:, None])
+    values, vectors = values[kept], vectors[:, kept]
+    return lambda cross: vectors @ ((vectors.T @ cross) / values[:, None])
 
 
 def _smallest_eigenvalue(factor):

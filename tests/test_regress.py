@@ -12,7 +12,7 @@ from references import least_squares, one_thread, scatter  # noqa: F401
 
 from erlib import Moments, regress
 from erlib import regress as regress_function
-from erlib.regress import solve_ridge
+from erlib.regress import ridge_solver
 
 EXAMPLES = settings(deadline=None, max_examples=40, derandomize=True)
 with_and_without_intercept = pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_a_small_ridge_picks_the_same_solution_as_none():
     assert_same(regress(x, h, ridge=1e-8), regress(x, h), rtol=1e-6)
 
 
-def test_solve_ridge_takes_a_gram_matrix_of_zeros():
+def test_ridge_solver_takes_a_gram_matrix_of_zeros():
     zero = torch.zeros(3, 3, dtype=torch.float64)
-    assert (solve_ridge(zero, zero[:, :2], 1.0, 1e-16) == 0).all()
+    assert (ridge_solver(zero, 1.0, 1e-16)(zero[:, :2]) == 0).all()
 
 
 # ---------------------------------------------------------------- sums over samples
