@@ -12,12 +12,14 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 import time
 from functools import partial
 from pathlib import Path
 
 from . import paths
 from .execute import attempt, execute
+from .kept import FOLDER as KEPT
 from .notebook_files import declared_parameters, find_notebooks, source_hash
 from .parameters import from_text, suggestion
 from .record import CHANNEL, environment, read_channel, write_json
@@ -137,7 +139,8 @@ def run(runs, *, output=None, force=False, stop=False, threads=None, timeout=Non
     Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``) go for each run the
     executed ``<id>.ipynb``, its figures, and last, if it succeeded, ``<id>.json`` with the recorded
     values and all that led to them.  A run that is done there already is skipped, so that an
-    interrupted batch can be resumed; ``force`` runs it again.  A failure does not keep later
+    interrupted batch can be resumed; inside a notebook the finished pieces of an interrupted
+    attempt count too (`erlib.kept`); ``force`` starts afresh.  A failure does not keep later
     notebooks from running unless ``stop``.  ``threads`` limits the threads of the kernels,
     ``timeout`` the seconds of each cell.
 
@@ -158,6 +161,8 @@ def run(runs, *, output=None, force=False, stop=False, threads=None, timeout=Non
                 print(f"{label}  done already", flush=True)
                 continue
             notebook = shlex.quote(str(_short(folder / f"{each.id}.ipynb")))
+            if force:
+                shutil.rmtree(folder / f"{each.id}.kept", ignore_errors=True)
             work = partial(_run_one, each, folder, label, threads, timeout)
             if attempt(label, work, f"open it: jupyter lab {notebook}"):
                 finished += 1
@@ -213,7 +218,8 @@ def _run_one(run, folder, label, threads, timeout):
     channel.unlink(missing_ok=True)
     # Two data sets through one notebook draw figures of the same names: a folder for each.
     figures = folder / "figures" / run.id
-    variables = {CHANNEL: channel, "ERLIB_FIGURES": figures}
+    pieces = folder / f"{run.id}.kept"  # finished pieces of an earlier attempt (erlib.kept)
+    variables = {CHANNEL: channel, "ERLIB_FIGURES": figures, KEPT: pieces}
     variables |= dict.fromkeys(THREAD_VARIABLES, threads) if threads else {}
     figures.mkdir(parents=True, exist_ok=True)
 
@@ -248,6 +254,7 @@ def _run_one(run, folder, label, threads, timeout):
         },
     )
     channel.unlink(missing_ok=True)
+    shutil.rmtree(pieces, ignore_errors=True)
 
 
 def _short(path):

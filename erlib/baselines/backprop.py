@@ -29,6 +29,8 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
     rate : float > 0
         Learning rate; for ``lbfgs`` the first step that the line search tries.
 
+    ``step.evaluations`` counts evaluations of the gradient: a line search takes several an update.
+
     Raises ValueError for an unknown optimizer or a rate that is not positive.
 
     >>> import erlib
@@ -44,6 +46,7 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
 
     def step(x, labels):
         def closure():
+            step.evaluations += 1
             optimiser.zero_grad()
             loss = functional.cross_entropy(network(x), labels)
             loss.backward()
@@ -52,4 +55,5 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
         with torch.enable_grad():
             optimiser.step(closure)
 
+    step.evaluations = 0
     return step
