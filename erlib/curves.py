@@ -19,7 +19,7 @@ class Curve:
         Updates in a pass. Points are about evenly spaced on a logarithmic axis in the first pass,
         then once a pass.
     passes : callable, optional
-        Passes so far, for a method whose updates take more than one each; called without arguments.
+        Passes so far, for a method whose updates take more than one each; called with the updates.
 
     >>> import erlib
     >>> data = erlib.load("digits")
@@ -47,7 +47,7 @@ class Curve:
     def _measure(self, update):
         self.seconds += time.perf_counter() - self.started
         accuracy = self.network.score(self.x, self.y)
-        passes = self.passes() if self.passes else update / self.per_pass
+        passes = self.passes(update) if self.passes else update / self.per_pass
         row = {"updates": update, "passes": passes, "seconds": self.seconds, "accuracy": accuracy}
         self.rows.append(row)
         self.started = time.perf_counter()

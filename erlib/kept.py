@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import json
 import os
+import sys
 from pathlib import Path
 
 from .record import write_json
@@ -79,9 +80,10 @@ def _is_plain(value):
     return isinstance(value, (int, float, str))
 
 
-@functools.cache
 def _code_of_erlib():
+    """Of the modules of erlib that are loaded here: those that start notebooks compute nothing."""
+    package = __name__.partition(".")[0]
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+    for name in sorted(name for name in sys.modules if name.partition(".")[0] == package):
+        digest.update(Path(sys.modules[name].__file__).read_bytes())
     return digest.hexdigest()

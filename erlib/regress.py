@@ -141,14 +141,14 @@ class Moments:
 def ridge_solver(gram, ridge, precision):
     """Return the function that solves (gram + ridge * mean(diag gram) I) W = cross; float64.
 
-    Minimum norm if singular. `precision` is the relative accuracy of the products summed in `gram`.
-    Their rounding errors, acting as a random matrix, move eigenvalues by about sqrt(d_in) *
-    precision: a ridge above that makes the matrix safely positive. Without it, what is below
-    (d_in + sqrt(CHUNK)) * precision of the largest counts as 0; sqrt(CHUNK) is what errors of one
-    sign along a chunk can add up to.
+    Minimum norm if singular. `precision` is the relative accuracy of the products summed in
+    `gram`. Their rounding errors, acting as a random matrix, move eigenvalues by less than
+    sqrt(d_in) * precision: a ridge of about that size makes the matrix safely positive. Without
+    it, what is below (d_in + sqrt(CHUNK)) * precision of the largest counts as 0; sqrt(CHUNK) is
+    what errors of one sign along a chunk can add up to.
     """
     tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
-    safe = ridge > math.sqrt(len(gram)) * precision
+    safe = ridge > math.sqrt(len(gram)) * precision / 2
     shifted = gram.clone()
     shifted.diagonal().add_(ridge * gram.diagonal().mean())
     # With columns of length 1 whether the matrix is singular does not depend on their units.

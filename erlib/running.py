@@ -44,6 +44,8 @@ def running_fit(
     memory=0.95,
     renew=10,
     first_update=True,
+    share=None,
+    decline=True,
     seed=0,
     watch=None,
 ):
@@ -72,6 +74,10 @@ def running_fit(
         once).
     first_update : bool
         Whether to begin with one update of the hidden layers from all the data.
+    share : float >= 0, optional
+        A fixed share of every layer, in place of the regressed ones.
+    decline : bool
+        Whether shares decline over the passes.
 
     Other parameters and errors as in `ERNetwork.fit`.
 
@@ -87,6 +93,8 @@ def running_fit(
     ridges = [checks.positive("ridge", ridge)] * (len(network.layers) - 1)
     ridges.append(checks.positive("readout_ridge", readout_ridge))
     checks.positive_integer("renew", renew)
+    if share is not None:
+        checks.not_negative("share", share)
     if not checks.not_negative("memory", memory) < 1:
         raise ValueError(f"memory: expected a number from 0 to below 1, found {memory!r}")
     batches = minibatches(len(x), batch_size, passes, seed)
@@ -103,10 +111,12 @@ def running_fit(
             for gram, below, h, h_star, penalty in zip(grams, inputs, fields, wanted, ridges)
         ]
         asked = wanted[-1] - fields[-1]
-        shares = _regressed_shares(network.layers, inputs, fields, changes, asked)
-        left = 1 - update / len(batches)
-        for layer, change, share in zip(network.layers, changes, shares):
-            layer.assign(*change, share=left * share)
+        shares = [share] * len(changes)
+        if share is None:
+            shares = _regressed_shares(network.layers, inputs, fields, changes, asked)
+        left = 1 - update / len(batches) if decline else 1.0
+        for layer, change, part_of_it in zip(network.layers, changes, shares):
+            layer.assign(*change, share=left * part_of_it)
         if watch:
             watch(update + 1)
     return network

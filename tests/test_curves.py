@@ -42,12 +42,8 @@ def test_measuring_takes_no_time():
 
 
 def test_passes_may_be_counted_by_the_method():
-    count = iter(range(0, 100, 7))
-    assert [row["passes"] for row in watched(2, per_pass=1, passes=lambda: next(count))] == [
-        0,
-        7,
-        14,
-    ]
+    rows = watched(2, per_pass=1, passes=lambda update: 7 * update)
+    assert [row["passes"] for row in rows] == [0, 7, 14]
 
 
 def test_first_reach_takes_the_first_even_if_it_falls_back():

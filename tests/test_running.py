@@ -1,5 +1,7 @@
 """`running_fit` against the same update written out with NumPy, and what follows from it."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +130,34 @@ def test_a_single_layer_takes_the_whole_regression_on_a_full_batch():
     torch.testing.assert_close(net(x), other(x), rtol=1e-8, atol=1e-8)
 
 
+def test_a_fixed_share_without_decline_is_plain_fit_on_one_full_batch():
+    x, y = data()
+    net, other = network(), network()
+    settings = {"passes": 1, "batch_size": 60, "ridge": 0.7}
+    running_fit(net, x, y, first_update=False, share=0.4, readout_ridge=0.7, **settings)
+    other.fit(x, y, share=0.4, **settings)
+    for one, two in zip(net.parameters(), other.parameters()):
+        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11)
+
+
+def test_shares_decline_linearly():
+    x, y = data()
+    moves = {}
+    for decline in (True, False):
+        net = network(sizes=(5, 3))
+        states = [net.layers[0].weight.detach().clone()]
+
+        def watch(_, net=net, states=states):
+            states.append(net.layers[0].weight.detach().clone())
+
+        settings = {"passes": 3, "batch_size": 60, "share": 0.1, "watch": watch}
+        running_fit(net, x, y, decline=decline, **settings)
+        moves[decline] = [(b - a).norm().item() for a, b in itertools.pairwise(states)]
+    assert moves[True][0] == pytest.approx(moves[False][0])
+    assert moves[True][1] == pytest.approx(2 / 3 * moves[False][1])
+    assert moves[True][2] < 0.5 * moves[False][2]
+
+
 def test_watch_sees_every_update_and_seeds_repeat():
     x, y = data()
     seen, nets = [], [network(), network()]
@@ -144,6 +174,7 @@ def test_watch_sees_every_update_and_seeds_repeat():
         ({"readout_ridge": -1}, "readout_ridge"),
         ({"memory": 1.0}, "memory"),
         ({"renew": 0}, "renew"),
+        ({"share": -0.1}, "share"),
         ({"passes": 0}, "passes"),
         ({"inverse": "damped"}, "damping"),
         ({"x": torch.zeros(60, 4)}, "x"),

@@ -1,5 +1,7 @@
 """`ERNetwork.settle` and `Moments.replace_fields`: further updates of the readout on one factor."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -39,7 +41,7 @@ def test_the_implicit_loss_never_rises(digits):
     for _ in range(30):
         net.settle(x, y, updates=1, readout_ridge=0)
         losses.append(implicit_loss(net(x).detach(), observed).sum().item())
-    assert all(later <= earlier * (1 + 1e-12) for earlier, later in zip(losses, losses[1:]))  # noqa: RUF007
+    assert all(later <= earlier * (1 + 1e-12) for earlier, later in itertools.pairwise(losses))
     assert losses[-1] < losses[0]
 
 

@@ -15,7 +15,7 @@ _OPTIMIZERS = {
 }
 
 
-def backprop(network, *, optimizer="adam", rate=1e-3):
+def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
     r"""Return the step of backpropagation: one update by an optimiser of `torch.optim`.
 
     The loss is the mean cross-entropy of the output fields,
@@ -28,6 +28,8 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
         made for full batches)
     rate : float > 0
         Learning rate; for ``lbfgs`` the first step that the line search tries.
+    updates : int, optional
+        If given, the rate declines linearly and would reach 0 after so many updates.
 
     ``step.evaluations`` counts evaluations of the gradient: a line search takes several an update.
 
@@ -41,8 +43,14 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
     >>> train(net, data.x_train, data.y_train, step, passes=6).score(data.x_test, data.y_test) > 0.9
     True
     """
+    if updates is not None:
+        checks.positive_integer("updates", updates)
     checks.choice("optimizer", optimizer, _OPTIMIZERS)
     optimiser = _OPTIMIZERS[optimizer](list(network.parameters()), checks.positive("rate", rate))
+
+    decline = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda done: 1.0 if updates is None else max(0.0, 1 - done / updates)
+    )
 
     def step(x, labels):
         def closure():
@@ -54,6 +62,7 @@ def backprop(network, *, optimizer="adam", rate=1e-3):
 
         with torch.enable_grad():
             optimiser.step(closure)
+        decline.step()
 
     step.evaluations = 0
     return step

@@ -60,6 +60,19 @@ def test_lbfgs_goes_down_at_every_step():
     assert losses[-1] < 0.2 * losses[0]
 
 
+def test_the_rate_declines_to_nothing():
+    x, labels = problem()
+    net = network()
+    step = backprop(net, optimizer="sgd", rate=0.1, updates=4)
+    sizes = []
+    for _ in range(6):
+        before = net(x).detach()
+        step(x, labels)
+        sizes.append((net(x) - before).norm().item())
+    assert sizes[3] < sizes[0] and sizes[4] == sizes[5] == 0
+    assert step.evaluations == 6
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [({"optimizer": "adm"}, "optimizer"), ({"rate": 0}, "rate"), ({"rate": float("nan")}, "rate")],
