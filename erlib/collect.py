@@ -31,7 +31,8 @@ def collect(folders, to=None):
             if file.stem in results:
                 raise ValueError(f"{file.stem} is in more than one of the folders")
             results[file.stem] = json.loads(file.read_text(encoding="utf-8"))
-            figures[file.stem] = sorted((folder / "figures" / file.stem).glob("*.png"))
+            drawn = (folder / "figures" / file.stem).glob("*.p[nd][gf]")
+            figures[file.stem] = sorted(drawn)
             _refuse_local_paths(results[file.stem], file.stem)
         stems = {file.stem for file in finished}
         unfinished += [n.stem for n in sorted(folder.glob("*.ipynb")) if n.stem not in stems]

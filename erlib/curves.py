@@ -6,8 +6,8 @@ import time
 class Curve:
     """Watch a training: test accuracy at chosen updates, the clock stopped meanwhile.
 
-    Hand it as `watch` to `ERNetwork.fit`, `erlib.running.running_fit` or `erlib.baselines.train`.
-    After it, `rows` holds a dict for each point: ``updates``, ``passes`` over the training data,
+    Hand it as `watch` to `ERNetwork.fit`, `erlib.sequential` or `erlib.baselines.train`. After
+    it, `rows` holds a dict for each point: ``updates``, ``passes`` over the training data,
     ``seconds`` of training without the measuring, ``accuracy``. The clock starts with the object,
     which measures the network as it is as update 0.
 

@@ -241,7 +241,7 @@ class ERNetwork(nn.Module):
             Called with the number of updates so far after each of them.
 
         Other parameters and errors as in `one_update`. The named variant of this loop that
-        generalises better: `erlib.running`.
+        generalises better: `erlib.sequential`.
         """
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)

@@ -14,11 +14,13 @@ def use_style():
 
 
 def save(figure, name):
-    """Write `figure` as ``name.png`` into the figures folder (`erlib.paths.figures_folder`)."""
+    """Write `figure` as ``name.png`` and ``name.pdf`` into `erlib.paths.figures_folder`."""
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     # No date and no software version inside, so that the same figure gives the same file.
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    nobody = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+    figure.savefig(folder / f"{name}.pdf", metadata=nobody)
 
 
 def curve(axes, rows, x, y, label, **style):

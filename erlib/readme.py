@@ -1,4 +1,4 @@
-"""The results table of README.md, made from the committed results and from nothing else."""
+"""The results tables of README.md, made from the committed results and from nothing else."""
 
 import csv
 import json
@@ -10,7 +10,8 @@ from .record import write_atomically
 from .tables import gains, markdown, select
 
 CONTROLS = ("random features", "shuffled", "own fields")
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+END = "<!-- end of results -->"
+BEGIN = {"one update": "<!-- results: one update -->", "training": "<!-- results: training -->"}
 
 
 def read_rows(path):
@@ -41,49 +42,116 @@ def one_update_table(folder=None):
             lines.append(
                 [
                     rows[0]["dataset"],
-                    width,
+                    f"dense, {width}",
                     _accuracy(group, "ER"),
-                    *(_gain(group, "ER", over) for over in CONTROLS),
                     f"{mean_interval(seconds)[0]:.1f}",
+                    *(_gain(group, "ER", over) for over in CONTROLS),
                     _accuracy(group, "ER, tiny readout"),
                     _gain(group, "ER, tiny readout", "shuffled, tiny readout"),
+                    _accuracy(group, "ER, settled"),
                 ]
             )
-        result = file.with_name(file.name.replace(".accuracy.csv", ".json"))
-        notes.append(_note(json.loads(result.read_text(encoding="utf-8"))))
-    head = ["data set", "hidden units", "one ER update: test accuracy, %"]
-    head += ["− random features", "− shuffled labels", "− own fields", "seconds"]
+        front = file.with_name(file.name.replace(".accuracy.csv", ".front_end.csv"))
+        front_rows = read_rows(front) if front.is_file() else []
+        for arm in dict.fromkeys(row["arm"].removesuffix(", settled") for row in front_rows):
+            group = select(front_rows, arm=arm)
+            took = f"{mean_interval([row['seconds'] for row in group])[0]:.1f}"
+            settled = _accuracy(front_rows, f"{arm}, settled")
+            line = [rows[0]["dataset"], f"{arm} front end", _accuracy(group, arm), took]
+            lines.append([*line, *[""] * 5, settled])
+        notes.append(_note(file, ".accuracy.csv"))
+    head = ["data set", "hidden units", "one ER update: test accuracy, %", "seconds"]
+    head += ["− random features", "− shuffled labels", "− own fields"]
     head += ["tiny initial readout: test accuracy, %", "− shuffled labels"]
+    head += ["readout settled: test accuracy, %"]
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
 
 
-def with_results(text, table):
-    """README's `text` with `table` between the two marks; ValueError if a mark is missing."""
-    marks = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+def training_table(folder=None):
+    """Markdown: each method's accuracy, updates and seconds after its last pass.
+
+    From the tables ``04_training_curves*.curves.csv`` in `folder` (``results/full`` unless given);
+    FileNotFoundError if there is none.
+    """
+    folder = folder or paths.RESULTS
+    files = sorted(folder.glob("04_training_curves*.curves.csv"), key=lambda file: len(file.name))
+    if not files:
+        raise FileNotFoundError(f"no results of 04_training_curves in {folder}: `erlib collect`")
+    lines, notes = [], []
+    for file in files:
+        result = file.with_name(file.name.replace(".curves.csv", ".json"))
+        settings = json.loads(result.read_text(encoding="utf-8"))["parameters"]
+        rows = read_rows(file)
+        wide = file.with_name(file.name.replace(".curves.csv", ".wide.csv"))
+        for width, group in ((settings["hidden"], rows), (settings["wide"], read_rows(wide))):
+            for arm in dict.fromkeys(row["arm"] for row in group):
+                ends = _last_points(select(group, arm=arm))
+                lines.append(
+                    [
+                        settings["dataset"],
+                        width,
+                        arm,
+                        percent([row["accuracy"] for row in ends], digits=2),
+                        f"{ends[0]['passes']:g}",
+                        ends[0]["updates"],
+                        f"{mean_interval([row['seconds'] for row in ends])[0]:.0f}",
+                    ]
+                )
+        notes.append(_note(file, ".curves.csv"))
+    head = [
+        "data set",
+        "hidden units",
+        "method",
+        "test accuracy, %",
+        "passes",
+        "updates",
+        "seconds",
+    ]
+    return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
+
+
+def with_results(text, name, table):
+    """README's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
+    marks = re.compile(f"{re.escape(BEGIN[name])}.*?{re.escape(END)}", re.DOTALL)
     if len(marks.findall(text)) != 1:
-        raise ValueError(f"README.md: expected one block from {BEGIN} to {END}")
-    return marks.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text)
+        raise ValueError(f"README.md: expected one block from {BEGIN[name]} to {END}")
+    return marks.sub(lambda _: f"{BEGIN[name]}\n{table}\n{END}", text)
+
+
+def renewed(text):
+    """README's `text` with all blocks as the present results have them."""
+    for name, table in (("one update", one_update_table()), ("training", training_table())):
+        text = with_results(text, name, table)
+    return text
 
 
 def renew(path=None):
     """Write the present results into README.md; returns whether that changed it."""
     path = path or paths.ROOT / "README.md"
     old = path.read_text(encoding="utf-8")
-    new = with_results(old, one_update_table())
+    new = renewed(old)
     if new != old:
         write_atomically(path, new)
     return new != old
 
 
+def _last_points(rows):
+    """The last point of each seed's curve."""
+    return list({row["seed"]: row for row in rows}.values())
+
+
 def _accuracy(rows, arm):
-    return percent([row["accuracy"] for row in select(rows, arm=arm)], digits=2)
+    found = [row["accuracy"] for row in select(rows, arm=arm)]
+    return percent(found, digits=2) if found else ""
 
 
 def _gain(rows, arm, over):
-    return percent(gains(rows, arm, over), signed=True, digits=2)
+    both = select(rows, arm=arm) and select(rows, arm=over)
+    return percent(gains(rows, arm, over), signed=True, digits=2) if both else ""
 
 
-def _note(result):
+def _note(file, table):
+    result = json.loads(file.with_name(file.name.replace(table, ".json")).read_text("utf-8"))
     environment = result["environment"]
     return (
         f"`{result['command']}`: mean ± 95 % interval over {len(result['parameters']['seeds'])} "

@@ -23,7 +23,9 @@ def test_save_writes_the_same_bytes_for_the_same_figure(axes, tmp_path, monkeypa
     for folder in ("a", "b"):
         monkeypatch.setenv("ERLIB_FIGURES", str(tmp_path / folder))
         plots.save(axes.figure, "line")
-        contents.append((tmp_path / folder / "line.png").read_bytes())
+        files = sorted((tmp_path / folder).iterdir())
+        assert [file.name for file in files] == ["line.pdf", "line.png"]
+        contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
 
 

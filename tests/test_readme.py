@@ -30,35 +30,84 @@ def results(tmp_path):
     return tmp_path / "full"
 
 
+@pytest.fixture
+def curves(results):
+    """Beside them, curves of two seeds, the last point at three passes."""
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "updates": 10 * passes,
+            "passes": passes,
+            "seconds": 2.0 * passes,
+            "accuracy": 0.9 + 0.02 * passes + 0.01 * seed,
+        }
+        for arm in ("ER", "Adam")
+        for seed in (0, 1)
+        for passes in (0, 1, 3)
+    ]
+    wide = [row | {"width": 70} for row in rows if row["passes"] == 3]
+    result = {
+        "command": "erlib run 4",
+        "parameters": {"seeds": [0, 1], "dataset": "toy", "hidden": 50, "wide": 70},
+        "recorded": {"curves": rows, "wide": wide},
+        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
+    }
+    folder = results.parent / "run4"
+    folder.mkdir()
+    (folder / "04_training_curves.json").write_text(json.dumps(result))
+    collect([folder], results)
+    return results
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
 def test_readme_and_committed_results_agree():
     text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.with_results(text, readme.one_update_table()) == text, "run `erlib readme`"
+    assert readme.renewed(text) == text, "run `erlib readme`"
 
 
 def test_table_is_made_of_the_rows(results):
-    line = readme.one_update_table(results).splitlines()[2]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[:3] == ["toy", "30", "96.00 ± 0.00"]
-    found = [cell.split()[0] for cell in cells[3:]]
-    assert found == ["+2.00", "+0.50", "-0.20", "1.5", "95.00", "+1.00"]
+    line = cells(readme.one_update_table(results).splitlines()[2])
+    assert line[:4] == ["toy", "dense, 30", "96.00 ± 0.00", "1.5"]
+    assert [cell.split()[0] for cell in line[4:9]] == ["+2.00", "+0.50", "-0.20", "95.00", "+1.00"]
+    assert line[9] == "", "nothing was settled: an empty cell"
 
 
-def test_table_names_the_command_and_the_machine(results):
-    note = readme.one_update_table(results).splitlines()[-1]
-    assert "erlib run 3" in note and "2 seeds" in note and "torch 2.13.0" in note
+def test_training_table_has_the_last_point_of_each_seed(curves):
+    lines = [cells(line) for line in readme.training_table(curves).splitlines()[2:6]]
+    assert [line[:3] for line in lines] == [
+        ["toy", "50", "ER"],
+        ["toy", "50", "Adam"],
+        ["toy", "70", "ER"],
+        ["toy", "70", "Adam"],
+    ]
+    assert lines[0][3].split()[0] == "96.50" and lines[0][4:] == ["3", "30", "6"]
 
 
-def test_a_changed_result_changes_readme_once(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", results)
+def test_tables_name_the_command_and_the_machine(curves):
+    for table, command in ((readme.one_update_table, "run 3"), (readme.training_table, "run 4")):
+        note = table(curves).splitlines()[-1]
+        assert f"erlib {command}" in note and "2 seeds" in note and "torch 2.13.0" in note
+
+
+def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", curves)
     file = tmp_path / "README.md"
-    file.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    blocks = "\nbetween\n".join(f"{mark}\nold\n{readme.END}" for mark in readme.BEGIN.values())
+    file.write_text(f"before\n{blocks}\nafter\n")
     assert readme.renew(file) and not readme.renew(file)
-    assert "96.00" in file.read_text() and "old" not in file.read_text()
+    assert "96.00" in file.read_text() and "96.50" in file.read_text()
+    assert "old" not in file.read_text() and "\nbetween\n" in file.read_text()
     assert file.read_text().startswith("before\n") and file.read_text().endswith("after\n")
 
 
 def test_missing_results_and_marks_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="03_one_update"):
         readme.one_update_table(tmp_path)
+    with pytest.raises(FileNotFoundError, match="04_training_curves"):
+        readme.training_table(tmp_path)
     with pytest.raises(ValueError, match="expected one block"):
-        readme.with_results("no marks", "table")
+        readme.with_results("no marks", "training", "table")

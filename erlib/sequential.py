@@ -1,0 +1,159 @@
+r"""Sequential ER: mini-batch ER whose layers correct what is left, a named variant of `fit`.
+
+In `ERNetwork.fit` all layers move at once; each alone would correct the whole error, so each gets
+a share, a step length in disguise. Here the layers of a batch move one after the other, from the
+top down, and each is asked only for **what is left** of the wanted change of the output fields:
+
+1. *reflect* the output fields once: :math:`E = H_L^* - H_L` is wanted;
+2. for each layer from the last to the first: *invert* E down to its fields, *regress* that on its
+   inputs, move it, and subtract from E the change of the output fields that it causes.
+
+Four details, each for a reason:
+
+* *The move is regressed too.* A hidden layer's regression realises only a part of what it was asked
+  for. The factor by which it best produces E is one more least-squares problem, with one unknown.
+  With it the scale of the inverse mapping cancels: pseudo-inverse and transpose do equally well.
+* *The penalty is large*, ten times the mean variance of the inputs: a batch says little about most
+  directions of its inputs, and in those nothing should move.
+* *It starts smooth*: the hidden layers are first updated once with all the data, as in
+  `ERNetwork.one_update`. The penalty of that regression removes from random weights the directions
+  in which the data hardly vary. The readout stays random.
+* *Moves decline* linearly to 0 over the passes, so that the last batches are averaged.
+
+A batch has fewer samples than a layer has inputs, so the regression is solved in its dual form, by
+a Gram matrix of samples: an update costs little more than one of backpropagation.
+
+All of this is this companion's own. Nearest relatives: semi-implicit backpropagation
+(`erlib.baselines.semi_implicit`), which also goes top down with new weights but takes gradients of
+the cross-entropy as targets, and block coordinate descent.
+"""
+
+import torch
+
+from . import checks
+from .batches import minibatches
+from .progress import progress
+
+
+@torch.no_grad()
+def sequential_fit(
+    network,
+    x,
+    y,
+    *,
+    passes=6,
+    batch_size=128,
+    ridge=10.0,
+    inverse="pinv",
+    damping=0.0,
+    steps=None,
+    first_update=True,
+    first_ridge=3.0,
+    factor=None,
+    decline=True,
+    seed=0,
+    watch=None,
+):
+    r"""Train `network` by sequential ER; returns it.
+
+    For update k = 0, 1, ... of K and each layer l from L down to 1, starting from
+    :math:`E = H_L^* - H_L`,
+
+    .. math::
+        R_l &= \mathrm{regress}(A_{l-1}, \; g(H_l) \circ (\cdots (E W_L^+) \cdots) W_{l+1}^+), \\
+        s_l &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H_L[R_l] - E \rVert^2
+               \quad (s_L = 1), \\
+        \Delta W_l &= (1 - k/K) \, s_l R_l, \qquad
+        E \leftarrow E - \mathrm{d}H_L[\Delta W_l],
+
+    where :math:`\mathrm{d}H_L[R]` is the change of the output fields that R causes, to first order,
+    and layers above already have their new weights.
+
+    Parameters
+    ----------
+    network : ERNetwork
+    ridge : float > 0
+        Relative penalty of the change of weights (`erlib.regress`), in all layers.
+    first_update : bool
+        Whether to begin with one update of the hidden layers from all the data, with the relative
+        penalty `first_ridge`.
+    factor : float >= 0, optional
+        A fixed factor for hidden layers, in place of the regressed one.
+    decline : bool
+        Whether moves decline over the passes.
+
+    Other parameters and errors as in `ERNetwork.fit`.
+
+    >>> import erlib
+    >>> data = erlib.load("digits")
+    >>> net = erlib.ERNetwork.dense([64, 100, 10], hidden_bias=True)
+    >>> net = sequential_fit(net, data.x_train, data.y_train, batch_size=32)
+    >>> net.score(data.x_test, data.y_test) > 0.96
+    True
+    """
+    x, observed, mapping = network.problem(x, y, inverse, damping, steps)
+    checks.positive("ridge", ridge)
+    checks.not_negative("first_ridge", first_ridge)
+    if factor is not None:
+        checks.not_negative("factor", factor)
+    batches = minibatches(len(x), batch_size, passes, seed)
+    if first_update:
+        wanted = network.targets(x, y, inverse=inverse, damping=damping, steps=steps)
+        network.sweep(x, [*wanted[:-1], None], ridge=first_ridge)
+    layers = network.layers
+    for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
+        inputs, fields = network.trace(x[part])
+        output = layers[-1].activation
+        left = output.factor(fields[-1]) * (observed[part] - output.f(fields[-1]))
+        size = 1 - update / len(batches) if decline else 1.0
+        to_below = {}  # of the layers that have their new weights
+        for index in reversed(range(len(layers))):
+            asked = left
+            for above in reversed(range(index + 1, len(layers))):
+                asked = to_below[above](asked)
+                asked = layers[above - 1].activation.factor(fields[above - 1]) * asked
+            weight, bias = regress_batch(
+                inputs[index], asked, ridge, fit_intercept=layers[index].bias is not None
+            )
+            caused = inputs[index] @ weight + (0 if bias is None else bias)
+            for below in range(index, len(layers) - 1):
+                caused = layers[below].activation.slope(fields[below]) * caused
+                caused = caused @ layers[below + 1].weight
+            move = size
+            if index < len(layers) - 1:
+                move *= _best_factor(caused, left) if factor is None else factor
+            layers[index].assign(weight, bias, share=move)
+            left = left - move * caused
+            to_below[index] = layers[index].to_below(**mapping) if index else None
+        if watch:
+            watch(update + 1)
+    return network
+
+
+def regress_batch(x, h, ridge, *, fit_intercept=True):
+    """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
+
+    For tensors already checked and a ridge > 0 that makes the matrix well conditioned: all is
+    computed in the dtype of x. Returns weight and bias, None without intercept.
+    """
+    x_mean, h_mean = x.mean(0), h.mean(0)
+    if fit_intercept:
+        x, h = x - x_mean, h - h_mean
+    n, d_in = x.shape
+    penalty = ridge * x.square().sum() / d_in
+    # A batch of equal samples has nothing to regress on: all its products are 0.
+    penalty = penalty.clamp(min=torch.finfo(x.dtype).tiny)
+    gram = x @ x.T if n < d_in else x.T @ x
+    gram.diagonal().add_(penalty)
+    factor = torch.linalg.cholesky(gram)
+    if n < d_in:
+        weight = x.T @ torch.cholesky_solve(h, factor)
+    else:
+        weight = torch.cholesky_solve(x.T @ h, factor)
+    return weight, (h_mean - x_mean @ weight if fit_intercept else None)
+
+
+def _best_factor(caused, wanted):
+    """argmin over s >= 0 of |s caused - wanted|^2."""
+    size = float(caused.square().sum())
+    return max(0.0, float((caused * wanted).sum()) / size) if size else 0.0

@@ -1,0 +1,210 @@
+"""`sequential_fit` against the same update written out with NumPy, and what follows from it."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from erlib import ERNetwork, regress
+from erlib.batches import minibatches
+from erlib.sequential import regress_batch, sequential_fit
+
+
+def data(n=60, d=5, classes=3, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=random, dtype=torch.float64) + 1
+    return x, torch.randint(classes, (n,), generator=random)
+
+
+def network(bias=True, sizes=(5, 12, 8, 3)):
+    return ERNetwork.dense(list(sizes), hidden_bias=bias, dtype=torch.float64)
+
+
+def reference(net, x, y, *, passes, batch_size, ridge, seed):
+    """The update with none of erlib's verbs; effects on the output by difference quotients."""
+    weights = [layer.weight.detach().numpy().copy() for layer in net.layers]
+    has_bias = [layer.bias is not None for layer in net.layers]
+    biases = [
+        layer.bias.detach().numpy().copy() if has else np.zeros(len(w.T))
+        for w, layer, has in zip(weights, net.layers, has_bias)
+    ]
+    last = len(weights) - 1
+    x, t = x.numpy(), 2.0 * np.eye(3)[y.numpy()] - 1
+    batches = minibatches(len(x), batch_size, passes, seed)
+    for k, part in enumerate(part.numpy() for part in batches):
+        inputs, fields = [x[part]], []
+        for w, b in zip(weights, biases):
+            fields.append(inputs[-1] @ w + b)
+            inputs.append(np.maximum(fields[-1], 0))
+        left = fields[-1] * t[part] / np.tanh(fields[-1]) - fields[-1]
+        for index in range(last, -1, -1):
+            asked = left
+            for above in range(last, index, -1):
+                asked = (asked @ np.linalg.pinv(weights[above])) * (fields[above - 1] > 0)
+            a = inputs[index]
+            a0, d0 = a.mean(0) * has_bias[index], asked.mean(0) * has_bias[index]
+            gram = (a - a0).T @ (a - a0)
+            gram += ridge * gram.trace() / len(gram) * np.eye(len(gram))
+            w = np.linalg.solve(gram, (a - a0).T @ (asked - d0))
+            b = d0 - a0 @ w
+            caused = a @ w + b  # exact: each layer above is linear on the side where it is
+            for above in range(index, last):
+                caused = ((fields[above] > 0) * caused) @ weights[above + 1]
+            move = 1 - k / len(batches)
+            if index < last:
+                move *= max(0, (caused * left).sum() / (caused**2).sum())
+            weights[index] = weights[index] + move * w
+            biases[index] = biases[index] + move * b
+            left = left - move * caused
+    return weights, biases
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("batch_size", [4, 20])
+def test_updates_are_those_of_the_formula(bias, batch_size):
+    x, y = data()
+    chosen = {"passes": 2, "batch_size": batch_size, "ridge": 2.0, "seed": 3}
+    net = network(bias)
+    weights, biases = reference(net, x, y, **chosen)
+    sequential_fit(net, x, y, first_update=False, **chosen)
+    for layer, weight, b in zip(net.layers, weights, biases):
+        np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-8, atol=1e-10)
+        if layer.bias is not None:
+            np.testing.assert_allclose(layer.bias.detach().numpy(), b, rtol=1e-8, atol=1e-10)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 1000))
+def test_both_forms_of_the_regression_are_regress(n, d, fit_intercept, seed):
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=random, dtype=torch.float64) + 0.5
+    h = torch.randn(n, 2, generator=random, dtype=torch.float64)
+    weight, bias = regress_batch(x, h, 0.3, fit_intercept=fit_intercept)
+    expected, b = regress(x, h, ridge=0.3, fit_intercept=fit_intercept)
+    torch.testing.assert_close(weight, expected, rtol=1e-9, atol=1e-11)
+    if fit_intercept:
+        torch.testing.assert_close(bias, b, rtol=1e-9, atol=1e-11)
+    else:
+        assert bias is None
+
+
+def test_equal_samples_move_nothing_but_the_bias():
+    x, h = torch.ones(6, 4), torch.ones(6, 2)
+    weight, bias = regress_batch(x, h, 1.0)
+    assert torch.equal(weight, torch.zeros(4, 2)) and torch.equal(bias, torch.ones(2))
+
+
+def test_the_first_update_is_that_of_the_hidden_layers_alone():
+    x, y = data()
+    net, other = network(), network()
+    wanted = other.targets(x, y)
+    other.sweep(x, [*wanted[:-1], None], ridge=1.5)
+    for each, first in ((net, True), (other, False)):
+        sequential_fit(each, x, y, batch_size=30, first_ridge=1.5, first_update=first)
+    for one, two in zip(net.parameters(), other.parameters()):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_the_scale_of_the_inverse_mapping_cancels(monkeypatch):
+    x, y = data()
+    chosen = {"passes": 2, "batch_size": 20, "first_update": False}
+    plain = sequential_fit(network(), x, y, **chosen)
+    handed_down = type(plain.layers[0]).to_below
+    monkeypatch.setattr(
+        type(plain.layers[0]),
+        "to_below",
+        lambda layer, **mapping: lambda delta: 7 * handed_down(layer, **mapping)(delta),
+    )
+    scaled = sequential_fit(network(), x, y, **chosen)
+    for one, two in zip(plain.parameters(), scaled.parameters()):
+        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11)
+
+
+def test_a_linear_layer_is_solved_by_one_full_batch():
+    # S1: from any start the least-squares solution.
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 5, generator=random, dtype=torch.float64)
+    t = torch.randn(40, 2, generator=random, dtype=torch.float64)
+    net = ERNetwork([torch.nn.Linear(5, 2, dtype=torch.float64)], output="identity")
+    sequential_fit(net, x, t, passes=1, batch_size=40, ridge=1e-12)
+    weight, bias = regress(x, t)
+    torch.testing.assert_close(net.layers[0].weight.detach(), weight, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(net.layers[0].bias.detach(), bias, rtol=1e-8, atol=1e-9)
+
+
+def test_a_batch_is_corrected_layer_by_layer():
+    """To first order each layer reduces what the layers above have left."""
+    x, y = data(n=30, d=40)
+    errors = []
+    for moved in range(3):  # how many hidden layers may move, after the readout
+        net = network(sizes=(40, 12, 8, 3))
+        before = [layer.weight.detach().clone() for layer in net.layers]
+        sequential_fit(net, x, y, passes=1, batch_size=30, first_update=False)
+        for index in range(2 - moved):
+            net.layers[index].assign(before[index], net.layers[index].bias.detach() * 0)
+        h = net(x).detach()
+        observed = torch.full_like(h, -1).scatter_(1, y[:, None], 1.0)
+        errors.append((torch.tanh(h) - observed).square().mean().item())
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_moves_decline_linearly():
+    x, y = data()
+    moves = {}
+    for decline in (True, False):
+        net = network(sizes=(5, 3))
+        states = [net.layers[0].weight.detach().clone()]
+
+        def watch(_, net=net, states=states):
+            states.append(net.layers[0].weight.detach().clone())
+
+        # Small moves, all from nearly the same place.
+        chosen = {"passes": 3, "batch_size": 60, "ridge": 1e4, "watch": watch}
+        sequential_fit(net, x, y, decline=decline, **chosen)
+        moves[decline] = [(b - a).norm().item() for a, b in itertools.pairwise(states)]
+    assert moves[True][0] == pytest.approx(moves[False][0])
+    assert moves[True][1] == pytest.approx(2 / 3 * moves[False][1], rel=0.01)
+    assert moves[True][2] == pytest.approx(1 / 3 * moves[False][2], rel=0.01)
+
+
+def test_a_factor_of_zero_keeps_the_hidden_layers():
+    x, y = data()
+    net = network()
+    before = [layer.weight.detach().clone() for layer in net.layers]
+    sequential_fit(net, x, y, batch_size=20, first_update=False, factor=0.0)
+    kept = [torch.equal(a, layer.weight) for a, layer in zip(before, net.layers)]
+    assert kept == [True, True, False]
+
+
+def test_watch_sees_every_update_and_seeds_repeat():
+    x, y = data()
+    seen, nets = [], [network(), network()]
+    for net in nets:
+        sequential_fit(net, x, y, passes=2, batch_size=20, watch=seen.append)
+    assert seen == 2 * [1, 2, 3, 4, 5, 6]
+    assert torch.equal(nets[0](x), nets[1](x))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"ridge": 0}, "ridge"),
+        ({"first_ridge": -1}, "first_ridge"),
+        ({"factor": -0.1}, "factor"),
+        ({"passes": 0}, "passes"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"inverse": "damped"}, "damping"),
+        ({"x": torch.zeros(60, 4)}, "x"),
+        ({"y": torch.arange(60)}, "y"),
+    ],
+)
+def test_bad_input_is_named_before_anything_changes(wrong, named):
+    x, y = data()
+    net = network()
+    before = [weight.detach().clone() for weight in net.parameters()]
+    with pytest.raises(ValueError, match=f"^{named}"):
+        sequential_fit(net, **{"x": x, "y": y, **wrong})
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters()))
