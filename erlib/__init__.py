@@ -10,7 +10,9 @@ dtype, and results come back as what was given.
 
 `ERNetwork` loops over the verbs, `load` reads a data set by name, `record` notes what a notebook
 found. The theory has modules of its own: `erlib.implicit_loss`, `erlib.gradient` (the same update
-by automatic differentiation) and `erlib.gauss_newton`.
+by automatic differentiation) and `erlib.gauss_newton`. `erlib.sequential` is the named variant that
+trains in mini-batches without a step length, `erlib.baselines` what ER is compared with,
+`erlib.patches` a front end without labels.
 """
 
 from .activations import activation

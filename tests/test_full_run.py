@@ -16,7 +16,7 @@ FOLDER = os.environ.get("ERLIB_FULL_RUN")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="ERLIB_FULL_RUN names no folder of a full run")
 
 ONE_SEED = 0.0015  # a single network may end this much below the mean over seeds
-ER_AT_LEAST = {1000: 0.960, 3000: 0.974}  # test accuracy after one update of MNIST, by width
+ER_AT_LEAST = {1000: 0.960, 4000: 0.978}  # test accuracy after one update of MNIST, by width
 ER_OVER_RANDOM_FEATURES = 0.010  # at width 1000
 ARMS = {"linear", "random features", "shuffled", "ER"}
 

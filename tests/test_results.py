@@ -1,0 +1,90 @@
+"""Committed results of the full profile are what the present code gives: small rows, recomputed.
+
+They need the real data sets (ERLIB_DATA). float32 on another machine may differ in the last digits
+of a weight, and so in the class of an image or two near a boundary.
+"""
+
+import json
+import os
+
+import pytest
+import torch
+
+import erlib
+from erlib import ERNetwork, paths
+from erlib.curves import Curve
+from erlib.readme import read_rows
+from erlib.sequential import sequential_fit
+from erlib.tables import select
+
+IMAGES = 0.003  # of the test images may change sides
+
+pytestmark = pytest.mark.skipif(
+    "ERLIB_DATA" not in os.environ, reason="ERLIB_DATA names no folder with the real data sets"
+)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return erlib.load("mnist", download=False)
+
+
+def committed(name):
+    file = paths.RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["parameters"]
+
+
+def test_one_update(mnist):
+    (row,) = select(
+        read_rows(paths.RESULTS / "03_one_update.accuracy.csv"), arm="ER", width=100, seed=0
+    )
+    net = ERNetwork.dense([784, 100, 10], seed=0).one_update(mnist.x_train, mnist.y_train)
+    assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
+
+
+def test_one_update_with_few_labels(mnist):
+    (row,) = select(
+        read_rows(paths.RESULTS / "04_training_curves.few_labels.csv"),
+        arm="one update, wide, readout ridge 0.1",
+        labels=100,
+        seed=0,
+    )
+    order = torch.randperm(len(mnist.y_train), generator=torch.Generator().manual_seed(0))
+    chosen = torch.cat([order[mnist.y_train[order] == label][:100] for label in range(10)])
+    wide = committed("04_training_curves")["wide"]
+    net = ERNetwork.dense([784, wide, 10], hidden_bias=True, seed=0)
+    net.one_update(mnist.x_train[chosen], mnist.y_train[chosen], readout_ridge=0.1)
+    assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
+
+
+def test_the_beginning_of_a_training_curve(mnist):
+    rows = select(
+        read_rows(paths.RESULTS / "04_training_curves.curves.csv"), arm="sequential ER", seed=0
+    )
+    settings = committed("04_training_curves")
+    per_pass = round(len(mnist.y_train) / settings["batch"])
+    net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
+    curve = Curve(net, mnist.x_test, mnist.y_test, per_pass=per_pass)
+
+    class Enough(Exception):
+        pass
+
+    def watch(update):
+        curve(update)
+        if update == 60:
+            raise Enough
+
+    with pytest.raises(Enough):
+        sequential_fit(
+            net,
+            mnist.x_train,
+            mnist.y_train,
+            passes=settings["passes"] - 1,
+            batch_size=settings["batch"],
+            seed=0,
+            watch=watch,
+        )
+    assert len(curve.rows) > 5
+    for found, row in zip(curve.rows, rows):
+        assert found["updates"] == row["updates"]
+        assert found["accuracy"] == pytest.approx(row["accuracy"], abs=3 * IMAGES)
