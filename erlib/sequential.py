@@ -112,10 +112,9 @@ def sequential_fit(
             for above in reversed(range(index + 1, len(layers))):
                 asked = to_below[above](asked)
                 asked = layers[above - 1].activation.factor(fields[above - 1]) * asked
-            weight, bias = regress_batch(
+            weight, bias, caused = regress_batch(
                 inputs[index], asked, ridge, fit_intercept=layers[index].bias is not None
             )
-            caused = inputs[index] @ weight + (0 if bias is None else bias)
             for below in range(index, len(layers) - 1):
                 caused = layers[below].activation.slope(fields[below]) * caused
                 caused = caused @ layers[below + 1].weight
@@ -134,7 +133,8 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
 
     For tensors already checked and a ridge > 0 that makes the matrix well conditioned: all is
-    computed in the dtype of x. Returns weight and bias, None without intercept.
+    computed in the dtype of x. Returns weight, bias (None without intercept) and the fields that
+    they give for x, which the dual form has for nothing.
     """
     x_mean, h_mean = x.mean(0), h.mean(0)
     if fit_intercept:
@@ -147,10 +147,15 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     gram.diagonal().add_(penalty)
     factor = torch.linalg.cholesky(gram)
     if n < d_in:
-        weight = x.T @ torch.cholesky_solve(h, factor)
+        dual = torch.cholesky_solve(h, factor)
+        weight = x.T @ dual
+        given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
     else:
         weight = torch.cholesky_solve(x.T @ h, factor)
-    return weight, (h_mean - x_mean @ weight if fit_intercept else None)
+        given = x @ weight
+    if not fit_intercept:
+        return weight, None, given
+    return weight, h_mean - x_mean @ weight, given + h_mean
 
 
 def _best_factor(caused, wanted):

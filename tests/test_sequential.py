@@ -82,19 +82,21 @@ def test_both_forms_of_the_regression_are_regress(n, d, fit_intercept, seed):
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d, generator=random, dtype=torch.float64) + 0.5
     h = torch.randn(n, 2, generator=random, dtype=torch.float64)
-    weight, bias = regress_batch(x, h, 0.3, fit_intercept=fit_intercept)
+    weight, bias, given_fields = regress_batch(x, h, 0.3, fit_intercept=fit_intercept)
     expected, b = regress(x, h, ridge=0.3, fit_intercept=fit_intercept)
     torch.testing.assert_close(weight, expected, rtol=1e-9, atol=1e-11)
     if fit_intercept:
         torch.testing.assert_close(bias, b, rtol=1e-9, atol=1e-11)
     else:
         assert bias is None
+    torch.testing.assert_close(given_fields, x @ expected + b, rtol=1e-9, atol=1e-11)
 
 
 def test_equal_samples_move_nothing_but_the_bias():
     x, h = torch.ones(6, 4), torch.ones(6, 2)
-    weight, bias = regress_batch(x, h, 1.0)
+    weight, bias, given_fields = regress_batch(x, h, 1.0)
     assert torch.equal(weight, torch.zeros(4, 2)) and torch.equal(bias, torch.ones(2))
+    assert torch.equal(given_fields, h)
 
 
 def test_the_first_update_is_that_of_the_hidden_layers_alone():
