@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 from .record import write_json
 
 #: Environment variable with the folder in which the pieces of this run are kept.
@@ -59,7 +61,7 @@ def _code(function):
             continue
         found[current.__qualname__] = inspect.getsource(current)
         for name in sorted(_names(current.__code__)):
-            value = current.__globals__.get(name)
+            value = _as_plain(current.__globals__.get(name))
             if inspect.isfunction(value) and value.__module__ == function.__module__:
                 waiting.append(value)
             elif _is_plain(value):
@@ -78,6 +80,10 @@ def _is_plain(value):
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
     return isinstance(value, (int, float, str))
+
+
+def _as_plain(value):
+    return str(value) if isinstance(value, torch.dtype) else value
 
 
 def _code_of_erlib():

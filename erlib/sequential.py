@@ -8,24 +8,30 @@ top down, and each is asked only for **what is left** of the wanted change of th
 2. for each layer from the last to the first: *invert* E down to its fields, *regress* that on its
    inputs, move it, and subtract from E the change of the output fields that it causes.
 
-Four details, each for a reason:
+Five details, each for a reason:
 
 * *The move is regressed too.* A hidden layer's regression realises only a part of what it was asked
   for. The factor by which it best produces E is one more least-squares problem, with one unknown.
   With it the scale of the inverse mapping cancels: pseudo-inverse and transpose do equally well.
 * *The penalty is large*, ten times the mean variance of the inputs: a batch says little about most
   directions of its inputs, and in those nothing should move.
+* *Classes are coded +0.8 and -0.8*, outputs that tanh can reach. With +1 and -1 a field that is
+  right is asked to grow for ever, and the training data are learned by heart.
 * *It starts smooth*: the hidden layers are first updated once with all the data, as in
   `ERNetwork.one_update`. The penalty of that regression removes from random weights the directions
   in which the data hardly vary. The readout stays random.
 * *Moves decline* linearly to 0 over the passes, so that the last batches are averaged.
 
-A batch has fewer samples than a layer has inputs, so the regression is solved in its dual form, by
-a Gram matrix of samples: an update costs little more than one of backpropagation.
+There is no step length but these: the penalty bounds the move in directions of which the batch
+says little (there the readout's move is a gradient step of length 1 / penalty), and the decline
+needs the number of passes in advance, so that two calls are not one long call.
 
-All of this is this companion's own. Nearest relatives: semi-implicit backpropagation
-(`erlib.baselines.semi_implicit`), which also goes top down with new weights but takes gradients of
-the cross-entropy as targets, and block coordinate descent.
+A batch mostly has fewer samples than a layer has inputs, so the regression is solved in its dual
+form, by a Gram matrix of samples.
+
+All of this is this companion's own. Nearest relatives: block coordinate descent, and semi-implicit
+backpropagation (`erlib.baselines.semi_implicit`), which also goes top down with new weights and a
+penalty on the change of weights, but takes gradients of the cross-entropy as targets.
 """
 
 import torch
@@ -44,6 +50,7 @@ def sequential_fit(
     passes=6,
     batch_size=128,
     ridge=10.0,
+    code=0.8,
     inverse="pinv",
     damping=0.0,
     steps=None,
@@ -60,20 +67,24 @@ def sequential_fit(
     :math:`E = H_L^* - H_L`,
 
     .. math::
-        R_l &= \mathrm{regress}(A_{l-1}, \; g(H_l) \circ (\cdots (E W_L^+) \cdots) W_{l+1}^+), \\
+        D_L &= E, \qquad D_l = g(H_l) \circ (D_{l+1} W_{l+1}^+), \qquad
+               R_l = \mathrm{regress}(A_{l-1}, D_l), \\
         s_l &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H_L[R_l] - E \rVert^2
                \quad (s_L = 1), \\
         \Delta W_l &= (1 - k/K) \, s_l R_l, \qquad
         E \leftarrow E - \mathrm{d}H_L[\Delta W_l],
 
-    where :math:`\mathrm{d}H_L[R]` is the change of the output fields that R causes, to first order,
-    and layers above already have their new weights.
+    where :math:`\mathrm{d}H_L[R]` is the change of the output fields that R causes, to first order:
+    weights of the layers above are the new ones, slopes and inputs those from before the batch.
 
     Parameters
     ----------
     network : ERNetwork
     ridge : float > 0
         Relative penalty of the change of weights (`erlib.regress`), in all layers.
+    code : float, 0 < code <= 1
+        Size of the observed outputs of class labels, +code and -code; observed outputs that are
+        given themselves (floating y) stay as they are.
     first_update : bool
         Whether to begin with one update of the hidden layers from all the data, with the relative
         penalty `first_ridge`.
@@ -94,11 +105,15 @@ def sequential_fit(
     x, observed, mapping = network.problem(x, y, inverse, damping, steps)
     checks.positive("ridge", ridge)
     checks.not_negative("first_ridge", first_ridge)
+    if not 0 < checks.not_negative("code", code) <= 1:
+        raise ValueError(f"code: expected a number above 0 and up to 1, found {code!r}")
+    if getattr(y, "ndim", None) != 2:
+        observed = code * observed
     if factor is not None:
         checks.not_negative("factor", factor)
     batches = minibatches(len(x), batch_size, passes, seed)
     if first_update:
-        wanted = network.targets(x, y, inverse=inverse, damping=damping, steps=steps)
+        wanted = network.targets(x, observed, inverse=inverse, damping=damping, steps=steps)
         network.sweep(x, [*wanted[:-1], None], ridge=first_ridge)
     layers = network.layers
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
@@ -141,8 +156,8 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
         x, h = x - x_mean, h - h_mean
     n, d_in = x.shape
     penalty = ridge * x.square().sum() / d_in
-    # A batch of equal samples has nothing to regress on: all its products are 0.
-    penalty = penalty.clamp(min=torch.finfo(x.dtype).tiny)
+    if penalty == 0:  # equal samples, or a layer without active inputs: nothing to regress on
+        penalty = penalty + 1
     gram = x @ x.T if n < d_in else x.T @ x
     gram.diagonal().add_(penalty)
     factor = torch.linalg.cholesky(gram)

@@ -19,12 +19,26 @@ def data(n=60, d=5, classes=3, seed=0):
     return x, torch.randint(classes, (n,), generator=random)
 
 
-def network(bias=True, sizes=(5, 12, 8, 3)):
-    return ERNetwork.dense(list(sizes), hidden_bias=bias, dtype=torch.float64)
+def network(bias=True, sizes=(5, 12, 8, 3), activation="relu"):
+    return ERNetwork.dense(
+        list(sizes), hidden_bias=bias, activation=activation, dtype=torch.float64
+    )
 
 
-def reference(net, x, y, *, passes, batch_size, ridge, seed):
-    """The update with none of erlib's verbs; effects on the output by difference quotients."""
+UNITS = {  # output, slope, ratio field / output
+    "relu": (lambda h: np.maximum(h, 0), lambda h: 1.0 * (h > 0), lambda h: 1.0 * (h > 0)),
+    "tanh": (np.tanh, lambda h: 1 - np.tanh(h) ** 2, lambda h: h / np.tanh(h)),
+}
+
+
+def coded(y):
+    """Observed outputs +0.8 for the class and -0.8 for the others."""
+    return 0.8 * (2.0 * torch.eye(3, dtype=torch.float64)[y] - 1)
+
+
+def reference(net, x, y, *, passes, batch_size, ridge, seed, activation):
+    """The update with none of erlib's verbs."""
+    f, slope, ratio = UNITS[activation]
     weights = [layer.weight.detach().numpy().copy() for layer in net.layers]
     has_bias = [layer.bias is not None for layer in net.layers]
     biases = [
@@ -32,27 +46,27 @@ def reference(net, x, y, *, passes, batch_size, ridge, seed):
         for w, layer, has in zip(weights, net.layers, has_bias)
     ]
     last = len(weights) - 1
-    x, t = x.numpy(), 2.0 * np.eye(3)[y.numpy()] - 1
+    x, t = x.numpy(), coded(y).numpy()
     batches = minibatches(len(x), batch_size, passes, seed)
     for k, part in enumerate(part.numpy() for part in batches):
         inputs, fields = [x[part]], []
         for w, b in zip(weights, biases):
             fields.append(inputs[-1] @ w + b)
-            inputs.append(np.maximum(fields[-1], 0))
+            inputs.append(f(fields[-1]))
         left = fields[-1] * t[part] / np.tanh(fields[-1]) - fields[-1]
         for index in range(last, -1, -1):
             asked = left
             for above in range(last, index, -1):
-                asked = (asked @ np.linalg.pinv(weights[above])) * (fields[above - 1] > 0)
+                asked = (asked @ np.linalg.pinv(weights[above])) * ratio(fields[above - 1])
             a = inputs[index]
             a0, d0 = a.mean(0) * has_bias[index], asked.mean(0) * has_bias[index]
             gram = (a - a0).T @ (a - a0)
             gram += ridge * gram.trace() / len(gram) * np.eye(len(gram))
             w = np.linalg.solve(gram, (a - a0).T @ (asked - d0))
             b = d0 - a0 @ w
-            caused = a @ w + b  # exact: each layer above is linear on the side where it is
+            caused = a @ w + b
             for above in range(index, last):
-                caused = ((fields[above] > 0) * caused) @ weights[above + 1]
+                caused = (slope(fields[above]) * caused) @ weights[above + 1]
             move = 1 - k / len(batches)
             if index < last:
                 move *= max(0, (caused * left).sum() / (caused**2).sum())
@@ -64,11 +78,12 @@ def reference(net, x, y, *, passes, batch_size, ridge, seed):
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("batch_size", [4, 20])
-def test_updates_are_those_of_the_formula(bias, batch_size):
+@pytest.mark.parametrize("activation", UNITS)
+def test_updates_are_those_of_the_formula(bias, batch_size, activation):
     x, y = data()
     chosen = {"passes": 2, "batch_size": batch_size, "ridge": 2.0, "seed": 3}
-    net = network(bias)
-    weights, biases = reference(net, x, y, **chosen)
+    net = network(bias, activation=activation)
+    weights, biases = reference(net, x, y, activation=activation, **chosen)
     sequential_fit(net, x, y, first_update=False, **chosen)
     for layer, weight, b in zip(net.layers, weights, biases):
         np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-8, atol=1e-10)
@@ -93,16 +108,16 @@ def test_both_forms_of_the_regression_are_regress(n, d, fit_intercept, seed):
 
 
 def test_equal_samples_move_nothing_but_the_bias():
-    x, h = torch.ones(6, 4), torch.ones(6, 2)
-    weight, bias, given_fields = regress_batch(x, h, 1.0)
-    assert torch.equal(weight, torch.zeros(4, 2)) and torch.equal(bias, torch.ones(2))
-    assert torch.equal(given_fields, h)
+    h = torch.tensor([[10.0, -10.0], [-30.0, 10.0]]).repeat(3, 1)
+    weight, bias, given_fields = regress_batch(torch.ones(6, 4), h, 1.0)
+    assert torch.equal(weight, torch.zeros(4, 2)) and torch.equal(bias, h.mean(0))
+    torch.testing.assert_close(given_fields, h.mean(0).expand(6, 2))
 
 
 def test_the_first_update_is_that_of_the_hidden_layers_alone():
     x, y = data()
     net, other = network(), network()
-    wanted = other.targets(x, y)
+    wanted = other.targets(x, coded(y))
     other.sweep(x, [*wanted[:-1], None], ridge=1.5)
     for each, first in ((net, True), (other, False)):
         sequential_fit(each, x, y, batch_size=30, first_ridge=1.5, first_update=first)
@@ -172,6 +187,15 @@ def test_moves_decline_linearly():
     assert moves[True][2] == pytest.approx(1 / 3 * moves[False][2], rel=0.01)
 
 
+def test_given_outputs_are_taken_as_they_are():
+    x, y = data()
+    nets = [network(), network(), network()]
+    for net, given_y, code in zip(nets, (y, coded(y), y), (0.8, 0.3, 0.3)):
+        sequential_fit(net, x, given_y, batch_size=20, code=code)
+    first, same, other = (net(x).detach() for net in nets)
+    assert torch.equal(first, same) and not torch.allclose(first, other, rtol=1e-2)
+
+
 def test_a_factor_of_zero_keeps_the_hidden_layers():
     x, y = data()
     net = network()
@@ -196,6 +220,8 @@ def test_watch_sees_every_update_and_seeds_repeat():
         ({"ridge": 0}, "ridge"),
         ({"first_ridge": -1}, "first_ridge"),
         ({"factor": -0.1}, "factor"),
+        ({"code": 0}, "code"),
+        ({"code": 1.1}, "code"),
         ({"passes": 0}, "passes"),
         ({"batch_size": 0}, "batch_size"),
         ({"inverse": "damped"}, "damping"),

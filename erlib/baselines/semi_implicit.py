@@ -19,8 +19,9 @@ def semi_implicit(network, *, rate, proximity=1.0, steps=5):
                \tfrac12 \lVert f(A_{l-1} W_l) - A_l^+ \rVert^2 \quad\text{(with the new } W_l).
 
     The second line is solved for the units as they are switched now (one Gauss--Newton step), by
-    conjugate gradients. Between it and ER stand the target (a gradient step for the ratio) and the
-    proximal term, which draws to the old weights where ER regresses freely.
+    conjugate gradients; the last line is a step of length 1. Mini-batch ER penalises the change of
+    weights too: what is different there is the target (the ratio for a gradient step) and that a
+    unit is regressed on all samples, also on those for which it is silent.
 
     Parameters
     ----------
