@@ -71,12 +71,12 @@ def training_table(folder=None):
     """Markdown: each method's accuracy, updates and seconds after its last pass.
 
     From the tables ``04_training_curves*.curves.csv`` in `folder` (``results/full`` unless given);
-    FileNotFoundError if there is none.
+    a line that says so if there is none.
     """
     folder = folder or paths.RESULTS
     files = sorted(folder.glob("04_training_curves*.curves.csv"), key=lambda file: len(file.name))
     if not files:
-        raise FileNotFoundError(f"no results of 04_training_curves in {folder}: `erlib collect`")
+        return "*Not collected yet: `erlib run 4 --profile full`, then `erlib collect`.*"
     lines, notes = [], []
     for file in files:
         result = file.with_name(file.name.replace(".curves.csv", ".json"))

@@ -107,7 +107,6 @@ def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
 def test_missing_results_and_marks_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="03_one_update"):
         readme.one_update_table(tmp_path)
-    with pytest.raises(FileNotFoundError, match="04_training_curves"):
-        readme.training_table(tmp_path)
+    assert "Not collected yet" in readme.training_table(tmp_path)
     with pytest.raises(ValueError, match="expected one block"):
         readme.with_results("no marks", "training", "table")

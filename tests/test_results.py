@@ -1,7 +1,7 @@
 """Committed results of the full profile are what the present code gives: small rows, recomputed.
 
-They need the real data sets (ERLIB_DATA). float32 on another machine may differ in the last digits
-of a weight, and so in the class of an image or two near a boundary.
+They need the real data sets (ERLIB_DATA). float32 on another machine, or with another number of
+threads, differs in the last digits of a weight, and so in the class of images near a boundary.
 """
 
 import json
@@ -22,6 +22,8 @@ IMAGES = 0.003  # of the test images may change sides
 pytestmark = pytest.mark.skipif(
     "ERLIB_DATA" not in os.environ, reason="ERLIB_DATA names no folder with the real data sets"
 )
+CURVES = paths.RESULTS / "04_training_curves.curves.csv"
+collected = pytest.mark.skipif(not CURVES.is_file(), reason="04 has no full results yet")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,7 @@ def test_one_update(mnist):
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
 
 
+@collected
 def test_one_update_with_few_labels(mnist):
     (row,) = select(
         read_rows(paths.RESULTS / "04_training_curves.few_labels.csv"),
@@ -57,10 +60,9 @@ def test_one_update_with_few_labels(mnist):
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
 
 
+@collected
 def test_the_beginning_of_a_training_curve(mnist):
-    rows = select(
-        read_rows(paths.RESULTS / "04_training_curves.curves.csv"), arm="sequential ER", seed=0
-    )
+    rows = select(read_rows(CURVES), arm="sequential ER", seed=0)
     settings = committed("04_training_curves")
     per_pass = round(len(mnist.y_train) / settings["batch"])
     net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
