@@ -29,10 +29,10 @@ def one_update_table(folder=None):
     From the tables ``03_one_update*.accuracy.csv`` in `folder` (``results/full`` unless given);
     FileNotFoundError if there is none.
     """
-    folder = folder or paths.RESULTS
-    files = sorted(folder.glob("03_one_update*.accuracy.csv"), key=lambda file: len(file.name))
+    files = _tables("03_one_update", "accuracy", folder)
     if not files:
-        raise FileNotFoundError(f"no results of 03_one_update in {folder}: run `erlib collect`")
+        place = folder or paths.RESULTS
+        raise FileNotFoundError(f"no results of 03_one_update in {place}: run `erlib collect`")
     lines, notes = [], []
     for file in files:
         rows = read_rows(file)
@@ -73,8 +73,7 @@ def training_table(folder=None):
     From the tables ``04_training_curves*.curves.csv`` in `folder` (``results/full`` unless given);
     a line that says so if there is none.
     """
-    folder = folder or paths.RESULTS
-    files = sorted(folder.glob("04_training_curves*.curves.csv"), key=lambda file: len(file.name))
+    files = _tables("04_training_curves", "curves", folder)
     if not files:
         return "*Not collected yet: `erlib run 4 --profile full`, then `erlib collect`.*"
     lines, notes = [], []
@@ -133,6 +132,12 @@ def renew(path=None):
     if new != old:
         write_atomically(path, new)
     return new != old
+
+
+def _tables(notebook, table, folder):
+    """One table of a notebook for each of its full runs, the notebook's own name first."""
+    found = (folder or paths.RESULTS).glob(f"{notebook}*.{table}.csv")
+    return sorted(found, key=lambda file: len(file.name))
 
 
 def _last_points(rows):
