@@ -34,6 +34,8 @@ backpropagation (`erlib.baselines.semi_implicit`), which also goes top down with
 penalty on the change of weights, but takes gradients of the cross-entropy as targets.
 """
 
+import functools
+
 import torch
 
 from . import checks
@@ -57,7 +59,10 @@ def sequential_fit(
     first_update=True,
     first_ridge=3.0,
     factor=None,
+    share=1.0,
     decline=True,
+    wanted=None,
+    regression=None,
     seed=0,
     watch=None,
 ):
@@ -90,8 +95,14 @@ def sequential_fit(
         penalty `first_ridge`.
     factor : float >= 0, optional
         A fixed factor for hidden layers, in place of the regressed one.
+    share : float > 0
+        The part of each move that is made.
     decline : bool
         Whether moves decline over the passes.
+    wanted, regression : callables, optional
+        For experiments: ``wanted(fields, observed)`` in place of `reflection` as the wanted change
+        of the output fields, and ``regression(x, h, ridge, fit_intercept=...)`` in place of
+        `regress_batch`.
 
     Other parameters and errors as in `ERNetwork.fit`.
 
@@ -111,23 +122,25 @@ def sequential_fit(
         observed = code * observed
     if factor is not None:
         checks.not_negative("factor", factor)
+    checks.positive("share", share)
     batches = minibatches(len(x), batch_size, passes, seed)
     if first_update:
-        wanted = network.targets(x, observed, inverse=inverse, damping=damping, steps=steps)
-        network.sweep(x, [*wanted[:-1], None], ridge=first_ridge)
+        targets = network.targets(x, observed, inverse=inverse, damping=damping, steps=steps)
+        network.sweep(x, [*targets[:-1], None], ridge=first_ridge)
     layers = network.layers
+    wanted = wanted or functools.partial(reflection, layers[-1].activation)
+    regression = regression or regress_batch
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
         inputs, fields = network.trace(x[part])
-        output = layers[-1].activation
-        left = output.factor(fields[-1]) * (observed[part] - output.f(fields[-1]))
-        size = 1 - update / len(batches) if decline else 1.0
+        left = wanted(fields[-1], observed[part])
+        size = share * (1 - update / len(batches)) if decline else share
         to_below = {}  # of the layers that have their new weights
         for index in reversed(range(len(layers))):
             asked = left
             for above in reversed(range(index + 1, len(layers))):
                 asked = to_below[above](asked)
                 asked = layers[above - 1].activation.factor(fields[above - 1]) * asked
-            weight, bias, caused = regress_batch(
+            weight, bias, caused = regression(
                 inputs[index], asked, ridge, fit_intercept=layers[index].bias is not None
             )
             for below in range(index, len(layers) - 1):
@@ -142,6 +155,11 @@ def sequential_fit(
         if watch:
             watch(update + 1)
     return network
+
+
+def reflection(activation, fields, observed):
+    """H* - H: the change of the fields H that multiplies them by T / A, as `erlib.reflect`."""
+    return activation.factor(fields) * (observed - activation.f(fields))
 
 
 def regress_batch(x, h, ridge, *, fit_intercept=True):

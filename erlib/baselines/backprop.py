@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from .loop import declining
 
 _OPTIMIZERS = {
     "sgd": lambda weights, rate: torch.optim.SGD(weights, rate, momentum=0.9, nesterov=True),
@@ -31,7 +32,8 @@ def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
     updates : int, optional
         If given, the rate declines linearly and would reach 0 after so many updates.
 
-    ``step.evaluations`` counts evaluations of the gradient: a line search takes several an update.
+    ``step.evaluations`` counts evaluations of the gradient: a line search takes several an update,
+    at least two with torch's ``lbfgs`` when each iteration is a step of its own, as here.
 
     Raises ValueError for an unknown optimizer or a rate that is not positive.
 
@@ -43,14 +45,10 @@ def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
     >>> train(net, data.x_train, data.y_train, step, passes=6).score(data.x_test, data.y_test) > 0.9
     True
     """
-    if updates is not None:
-        checks.positive_integer("updates", updates)
     checks.choice("optimizer", optimizer, _OPTIMIZERS)
     optimiser = _OPTIMIZERS[optimizer](list(network.parameters()), checks.positive("rate", rate))
 
-    decline = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda done: 1.0 if updates is None else max(0.0, 1 - done / updates)
-    )
+    decline = torch.optim.lr_scheduler.LambdaLR(optimiser, declining(updates))
 
     def step(x, labels):
         def closure():

@@ -3,6 +3,7 @@
 import time
 from typing import NamedTuple
 
+from .. import checks
 from ..batches import minibatches
 from ..progress import progress
 
@@ -32,6 +33,18 @@ def train(network, x, y, step, *, passes=1, batch_size=128, seed=0, watch=None):
         if watch:
             watch(update)
     return network
+
+
+def declining(updates):
+    """The factor of a rate after ``done`` updates: linear from 1 to 0, or 1 for ever if None.
+
+    >>> half_way = declining(200)(100)
+    >>> half_way, declining(200)(300), declining(None)(100)
+    (0.5, 0.0, 1.0)
+    """
+    if updates is not None:
+        checks.positive_integer("updates", updates)
+    return lambda done: 1.0 if updates is None else max(0.0, 1 - done / updates)
 
 
 class Choice(NamedTuple):

@@ -1,12 +1,15 @@
 """Semi-implicit backpropagation: targets by gradient steps, weights by proximal mapping."""
 
+import itertools
+
 import torch
 from torch.nn import functional
 
 from .. import checks
+from .loop import declining
 
 
-def semi_implicit(network, *, rate, proximity=1.0, steps=5):
+def semi_implicit(network, *, rate, proximity=1.0, steps=5, updates=None):
     r"""Return the step of semi-implicit backpropagation.
 
     From the top, with A the outputs of the forward pass and the readout's fields as :math:`A_L`,
@@ -31,6 +34,8 @@ def semi_implicit(network, *, rate, proximity=1.0, steps=5):
         :math:`\lambda` relative to the mean diagonal of the inputs' Gram matrix in the batch.
     steps : int >= 1
         Conjugate-gradient steps.
+    updates : int, optional
+        If given, the rate declines linearly and would reach 0 after so many updates.
 
     Raises ValueError if one of them is out of range.
 
@@ -39,12 +44,14 @@ def semi_implicit(network, *, rate, proximity=1.0, steps=5):
     """
     rate, proximity = checks.positive("rate", rate), checks.positive("proximity", proximity)
     steps = checks.positive_integer("steps", steps)
+    factor, counted = declining(updates), itertools.count()
 
     @torch.no_grad()
     def step(x, labels):
         inputs, fields = network.trace(x)
         truth = functional.one_hot(labels, fields[-1].shape[1]).to(x.dtype)
-        wanted = rate * (truth - fields[-1].softmax(1))  # A+ - A of the layer at hand
+        size = rate * factor(next(counted))
+        wanted = size * (truth - fields[-1].softmax(1))  # A+ - A of the layer at hand
         for index in reversed(range(len(fields))):
             layer, below, field = network.layers[index], inputs[index], fields[index]
             last = index == len(fields) - 1

@@ -5,9 +5,10 @@ from torch.nn import functional
 
 from .. import checks
 from ..regress import regress
+from .loop import declining
 
 
-def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1):
+def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1, updates=None):
     r"""Return the step of difference target propagation (DTP) with an analytic inverse.
 
     The top target is a gradient step on the output fields,
@@ -28,6 +29,8 @@ def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1):
         Step of the top target.
     ridge : float >= 0
         Relative penalty of the inverse regression.
+    updates : int, optional
+        If given, the rate declines linearly and would reach 0 after so many updates.
 
     Raises ValueError if one of them is out of range.
 
@@ -38,6 +41,7 @@ def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1):
     checks.positive("target_step", target_step)
     ridge = checks.not_negative("ridge", ridge)
     optimiser = torch.optim.Adam(list(network.parameters()), checks.positive("rate", rate))
+    decline = torch.optim.lr_scheduler.LambdaLR(optimiser, declining(updates))
 
     @torch.no_grad()
     def step(x, labels):
@@ -55,5 +59,6 @@ def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1):
             if layer.bias is not None:
                 layer.linear.bias.grad = -difference.mean(0)
         optimiser.step()
+        decline.step()
 
     return step
