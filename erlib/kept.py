@@ -25,7 +25,8 @@ def kept(compute):
 
     In a run its result is written down at once, and the same call of a later attempt returns it
     from there: the same arguments, with the same code of the function, of the notebook's own
-    functions that it calls, of the numbers, texts and dicts of these that they read, and of erlib.
+    functions that it calls (also those in a dict), of the numbers, texts and dicts of these that
+    they read, and of erlib.
     Anything else, the data set and lists above all, must be among the arguments.
 
     >>> @kept
@@ -66,6 +67,12 @@ def _code(function):
                 waiting.append(value)
             elif _is_plain(value):
                 found[f"{name} ="] = value
+            elif isinstance(value, dict):  # of functions, mostly lambdas: their text is their name
+                found[f"{name} ="] = sorted(
+                    f"{key}: {inspect.getsource(entry)}"
+                    for key, entry in value.items()
+                    if inspect.isfunction(entry)
+                )
     return found
 
 

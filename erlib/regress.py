@@ -91,15 +91,19 @@ class Moments:
 
         The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
         fields on the same inputs then costs no more than a pass over them. For chunks already
-        checked, without weights.
+        checked, without weights. Raises ValueError if they are not as many rows as before.
         """
         self.xh.zero_()
         self.h.zero_()
+        rows = 0
         for x, h in pairs:
+            rows += len(x)
             if self.fit_intercept:
                 x = x - self.origin
                 self.h += h.sum(0, dtype=torch.float64)
             self.xh += x.T @ h
+        if rows != self.n:
+            raise ValueError(f"pairs: {rows} rows, the moments are of {self.n:g}")
 
     def solve(self, ridge=0.0):
         r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.

@@ -15,10 +15,13 @@ def helper(number):
     return number * factor
 
 
+METHODS = {"squared": lambda number: number**2}
+
+
 @kept
 def doubled(*, number):
     calls.append(number)
-    return [{"number": number, "twice": helper(number)}]
+    return [{"number": number, "twice": helper(number), "methods": len(METHODS)}]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_same_call_is_computed_once(folder):
     first = doubled(number=3)
-    assert doubled(number=3) == first == [{"number": 3, "twice": 6}]
+    assert doubled(number=3) == first == [{"number": 3, "twice": 6, "methods": 1}]
     assert doubled(number=4) != first and calls == [3, 4]
     assert len(list(folder.glob("doubled-*.json"))) == 2
 
@@ -47,9 +50,10 @@ def test_outside_a_run_nothing_is_kept(folder, monkeypatch):
     [
         lambda patch: patch.setitem(globals(), "factor", 5),
         lambda patch: patch.setitem(globals(), "helper", lambda number: number),
+        lambda patch: patch.setitem(METHODS, "squared", lambda number: number * number),
         lambda patch: patch.setattr(module, "_code_of_erlib", lambda: "another version"),
     ],
-    ids=["a plain global value", "a function that is called", "erlib"],
+    ids=["a plain global value", "a function that is called", "a function in a dict", "erlib"],
 )
 def test_other_code_computes_again(change, monkeypatch):
     doubled(number=3)

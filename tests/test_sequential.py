@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erlib import ERNetwork, regress
+from erlib import ERNetwork, reflect, regress
 from erlib.batches import minibatches
 from erlib.sequential import regress_batch, sequential_fit
 
@@ -187,6 +187,38 @@ def test_moves_decline_linearly():
     assert moves[True][2] == pytest.approx(1 / 3 * moves[False][2], rel=0.01)
 
 
+def test_a_share_is_that_part_of_each_move():
+    x, y = data()
+    moves = []
+    for share in (1.0, 0.25):
+        net = network(sizes=(5, 3))
+        before = net.layers[0].weight.detach().clone()
+        sequential_fit(net, x, y, passes=1, batch_size=60, share=share)
+        moves.append(net.layers[0].weight.detach() - before)
+    torch.testing.assert_close(moves[1], 0.25 * moves[0])
+
+
+def test_what_is_wanted_and_the_regression_can_be_replaced():
+    x, y = data()
+    called = []
+
+    def ratio(fields, observed):
+        return reflect(fields, observed) - fields
+
+    def regression(inputs, h, ridge, *, fit_intercept):
+        called.append(len(inputs))
+        weight, bias = regress(inputs, h, ridge=ridge, fit_intercept=fit_intercept)
+        return weight, bias, inputs @ weight + (0 if bias is None else bias)
+
+    nets = [network() for _ in range(3)]
+    sequential_fit(nets[0], x, y, batch_size=20, passes=2)
+    sequential_fit(nets[1], x, y, batch_size=20, passes=2, wanted=ratio, regression=regression)
+    sequential_fit(nets[2], x, y, batch_size=20, passes=2, wanted=lambda h, t: t - h)
+    torch.testing.assert_close(nets[0](x), nets[1](x))
+    assert not torch.allclose(nets[0](x), nets[2](x), rtol=1e-3)
+    assert called == [20] * 3 * 6  # three layers, six batches
+
+
 def test_given_outputs_are_taken_as_they_are():
     x, y = data()
     nets = [network(), network(), network()]
@@ -220,6 +252,7 @@ def test_watch_sees_every_update_and_seeds_repeat():
         ({"ridge": 0}, "ridge"),
         ({"first_ridge": -1}, "first_ridge"),
         ({"factor": -0.1}, "factor"),
+        ({"share": 0}, "share"),
         ({"code": 0}, "code"),
         ({"code": 1.1}, "code"),
         ({"passes": 0}, "passes"),

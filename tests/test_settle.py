@@ -45,6 +45,14 @@ def test_the_implicit_loss_never_rises(digits):
     assert losses[-1] < losses[0]
 
 
+def test_replaced_fields_need_all_the_inputs():
+    x, h = torch.ones(4, 2), torch.ones(4, 1)
+    moments = Moments(True)
+    moments.accumulate(x, h)
+    with pytest.raises(ValueError, match=r"^pairs: 3 rows, the moments are of 4$"):
+        moments.replace_fields([(x[:3], h[:3])])
+
+
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_replaced_fields_are_as_if_the_inputs_had_come_with_them(fit_intercept):
     random = torch.Generator().manual_seed(0)

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from erlib import ERNetwork
-from erlib.baselines import choose, train
+from erlib.baselines import (
+    backprop,
+    choose,
+    foof,
+    semi_implicit,
+    target_propagation,
+    train,
+)
 
 
 def data(n=20):
@@ -71,6 +78,38 @@ def test_choose_keeps_the_best_on_the_held_out_part():
     assert choice.best == 1.0
     assert [row["accuracy"] for row in choice.rows] == [0.5, 0.9, 0.7]
     assert choice.seconds >= sum(row["seconds"] for row in choice.rows) >= 0
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda net, updates: backprop(net, optimizer="sgd", rate=1e-6, updates=updates),
+        lambda net, updates: foof(net, rate=1e-6, updates=updates),
+        lambda net, updates: target_propagation(net, rate=1e-6, updates=updates),
+        lambda net, updates: semi_implicit(net, rate=1e-6, updates=updates),
+    ],
+    ids=["backprop", "foof", "target_propagation", "semi_implicit"],
+)
+def test_rates_decline_linearly_to_nothing(method):
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(30, 5, generator=random, dtype=torch.float64)
+    labels = torch.randint(3, (30,), generator=random)
+    moves = {}
+    for updates in (None, 4):
+        net = ERNetwork.dense([5, 6, 3], dtype=torch.float64)
+        step, moves[updates] = method(net, updates), []
+        for _ in range(5):
+            before = net.layers[1].weight.detach().clone()
+            step(x, labels)
+            moves[updates].append(net.layers[1].weight.detach() - before)
+    # Momentum mixes the moves of SGD: its first one and the end are enough there.
+    assert torch.equal(moves[4][0], moves[None][0])
+    if method(net, None).__qualname__.split(".")[0] != "backprop":
+        for done in (1, 2, 3):
+            torch.testing.assert_close(
+                moves[4][done], (1 - done / 4) * moves[None][done], rtol=1e-3, atol=1e-12
+            )
+    assert moves[None][4].any() and not moves[4][4].any()
 
 
 def test_choose_needs_a_candidate():
