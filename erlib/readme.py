@@ -36,13 +36,14 @@ def one_update_table(folder=None):
     lines, notes = [], []
     for file in files:
         rows = read_rows(file)
+        count = _seeds(rows)
         for width in dict.fromkeys(row["width"] for row in rows):
             group = select(rows, width=width)
             seconds = [row["seconds"] for row in select(group, arm="ER")]
             lines.append(
                 [
                     rows[0]["dataset"],
-                    f"dense, {width}",
+                    f"dense, {width}{_fewer(group, count)}",
                     _accuracy(group, "ER"),
                     f"{mean_interval(seconds)[0]:.1f}",
                     *(_gain(group, "ER", over) for over in CONTROLS),
@@ -57,7 +58,8 @@ def one_update_table(folder=None):
             group = select(front_rows, arm=arm)
             took = f"{mean_interval([row['seconds'] for row in group])[0]:.1f}"
             settled = _accuracy(front_rows, f"{arm}, settled")
-            line = [rows[0]["dataset"], f"{arm} front end", _accuracy(group, arm), took]
+            name = f"{arm} front end{_fewer(group, count)}"
+            line = [rows[0]["dataset"], name, _accuracy(group, arm), took]
             lines.append([*line, *[""] * 5, settled])
         notes.append(_note(file, ".accuracy.csv"))
     head = ["data set", "hidden units", "one ER update: test accuracy, %", "seconds"]
@@ -81,15 +83,16 @@ def training_table(folder=None):
         result = file.with_name(file.name.replace(".curves.csv", ".json"))
         settings = json.loads(result.read_text(encoding="utf-8"))["parameters"]
         rows = read_rows(file)
-        wide = file.with_name(file.name.replace(".curves.csv", ".wide.csv"))
-        for width, group in ((settings["hidden"], rows), (settings["wide"], read_rows(wide))):
+        count = _seeds(rows)
+        wide = read_rows(file.with_name(file.name.replace(".curves.csv", ".wide.csv")))
+        for width, group in ((settings["hidden"], rows), (wide[0]["width"], wide)):
             for arm in dict.fromkeys(row["arm"] for row in group):
                 ends = _last_points(select(group, arm=arm))
                 lines.append(
                     [
                         settings["dataset"],
                         width,
-                        arm,
+                        arm + _fewer(ends, count),
                         percent([row["accuracy"] for row in ends], digits=2),
                         f"{ends[0]['passes']:g}",
                         ends[0]["updates"],
@@ -143,6 +146,16 @@ def _tables(notebook, table, folder):
 def _last_points(rows):
     """The last point of each seed's curve."""
     return list({row["seed"]: row for row in rows}.values())
+
+
+def _seeds(rows):
+    return len({row["seed"] for row in rows})
+
+
+def _fewer(rows, count):
+    """A remark for what ran with fewer seeds than the rest."""
+    seeds = _seeds(rows)
+    return "" if seeds == count else f" ({seeds} seed{'s' * (seeds > 1)})"
 
 
 def _accuracy(rows, arm):

@@ -4,15 +4,17 @@ In `ERNetwork.fit` all layers move at once; each alone would correct the whole e
 a share, a step length in disguise. Here the layers of a batch move one after the other, from the
 top down, and each is asked only for **what is left** of the wanted change of the output fields:
 
-1. *reflect* the output fields once: :math:`E = H_L^* - H_L` is wanted;
-2. for each layer from the last to the first: *invert* E down to its fields, *regress* that on its
-   inputs, move it, and subtract from E the change of the output fields that it causes.
+1. *reflect* the output fields once: :math:`\varepsilon = H_L^* - H_L` is wanted;
+2. for each layer from the last to the first: *invert* :math:`\varepsilon` down to its fields,
+   *regress* that on its inputs, move it, and subtract from :math:`\varepsilon` the change of the
+   output fields that it causes.
 
 Five details, each for a reason:
 
 * *The move is regressed too.* A hidden layer's regression realises only a part of what it was asked
-  for. The factor by which it best produces E is one more least-squares problem, with one unknown.
-  With it the scale of the inverse mapping cancels: pseudo-inverse and transpose do equally well.
+  for. The factor by which it best produces :math:`\varepsilon` is one more least-squares problem,
+  with one unknown. With it the scale of the inverse mapping cancels: pseudo-inverse and transpose
+  do equally well.
 * *The penalty is large*, ten times the mean variance of the inputs: a batch says little about most
   directions of its inputs, and in those nothing should move.
 * *Classes are coded +0.8 and -0.8*, outputs that tanh can reach. With +1 and -1 a field that is
@@ -69,15 +71,16 @@ def sequential_fit(
     r"""Train `network` by sequential ER; returns it.
 
     For update k = 0, 1, ... of K and each layer l from L down to 1, starting from
-    :math:`E = H_L^* - H_L`,
+    :math:`\varepsilon = H_L^* - H_L`,
 
     .. math::
-        D_L &= E, \qquad D_l = g(H_l) \circ (D_{l+1} W_{l+1}^+), \qquad
-               R_l = \mathrm{regress}(A_{l-1}, D_l), \\
-        s_l &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H_L[R_l] - E \rVert^2
+        \delta_L &= \varepsilon, \qquad
+               \delta_l = g(H_l) \circ (\delta_{l+1} W_{l+1}^+), \qquad
+               R_l = \mathrm{regress}(A_{l-1}, \delta_l), \\
+        s_l &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H_L[R_l] - \varepsilon \rVert^2
                \quad (s_L = 1), \\
         \Delta W_l &= (1 - k/K) \, s_l R_l, \qquad
-        E \leftarrow E - \mathrm{d}H_L[\Delta W_l],
+        \varepsilon \leftarrow \varepsilon - \mathrm{d}H_L[\Delta W_l],
 
     where :math:`\mathrm{d}H_L[R]` is the change of the output fields that R causes, to first order:
     weights of the layers above are the new ones, slopes and inputs those from before the batch.

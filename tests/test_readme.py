@@ -45,11 +45,12 @@ def curves(results):
         for arm in ("ER", "Adam")
         for seed in (0, 1)
         for passes in (0, 1, 3)
+        if (arm, seed) != ("Adam", 1)
     ]
     wide = [row | {"width": 70} for row in rows if row["passes"] == 3]
     result = {
         "command": "erlib run 4",
-        "parameters": {"seeds": [0, 1], "dataset": "toy", "hidden": 50, "wide": 70},
+        "parameters": {"seeds": [0, 1], "dataset": "toy", "hidden": 50},
         "recorded": {"curves": rows, "wide": wide},
         "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
     }
@@ -80,9 +81,9 @@ def test_training_table_has_the_last_point_of_each_seed(curves):
     lines = [cells(line) for line in readme.training_table(curves).splitlines()[2:6]]
     assert [line[:3] for line in lines] == [
         ["toy", "50", "ER"],
-        ["toy", "50", "Adam"],
+        ["toy", "50", "Adam (1 seed)"],
         ["toy", "70", "ER"],
-        ["toy", "70", "Adam"],
+        ["toy", "70", "Adam (1 seed)"],
     ]
     assert lines[0][3].split()[0] == "96.50" and lines[0][4:] == ["3", "30", "6"]
 
