@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from . import checks
 from .activations import activation
+from .layers import DenseLayer
 from .network import ERNetwork
 from .regress import CONSTANT
 
@@ -169,6 +170,8 @@ def checked(network, x, target):
     x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
     checks.same_kind("target", wanted, "x", given)
     for number, layer in enumerate(network.layers, start=1):
+        if type(layer) is not DenseLayer or len(layer.before):
+            raise ValueError(f"network: layer {number} is not fully connected: {layer}")
         checks.require_finite(f"network: weights of layer {number}", layer.weight.detach())
         if layer.activation != _ACTIVATIONS.get(layer.activation.name):
             known = ", ".join(sorted(_UNITS))

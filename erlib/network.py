@@ -14,19 +14,17 @@ by its share, because every layer by itself would already correct the whole erro
 """
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from . import checks
+from . import checks, stored
 from .activations import activation as activation_by_name
 from .batches import generator, minibatches
 from .coding import class_labels, observed_outputs
 from .invert import check_settings
-from .layers import paired
+from .layers import ConvLayer, paired
 from .progress import progress
 from .reflect import reflected
 from .regress import CHUNK
@@ -37,10 +35,12 @@ class ERNetwork(nn.Module):
 
     Parameters
     ----------
-    layers : list
-        ``torch.nn.Linear`` modules, each but the last followed by an activation: a name
-        (`erlib.activations.NAMES`) or the torch module (``nn.ReLU()``). The last layer's activation
-        is `output`. Most networks are made by `ERNetwork.dense`.
+    layers : list or torch.nn.Sequential
+        ``torch.nn.Linear`` and ``Conv2d`` modules, each but the last followed by an activation: a
+        name (`erlib.activations.NAMES`) or the torch module (``nn.ReLU()``). The last layer is a
+        Linear, its activation is `output`. Pooling, flattening, and batch normalisation and dropout
+        in inference form may stand before a linear map; they stay as they are. The modules
+        themselves are trained, in place. Dense networks are made by `ERNetwork.dense`.
     output : str
         Activation of the output units; tanh with observed outputs coded +1 and -1.
 
@@ -162,9 +162,10 @@ class ERNetwork(nn.Module):
         given = x
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         to_below = self.inverse_maps(**inverse)
-        wanted = [x.new_empty(len(x), layer.weight.shape[1]) for layer in self.layers]
+        wanted = []
         for part in progress(_chunks(len(x)), "targets"):
             _, fields = self.trace(x[part])
+            wanted = wanted or [x.new_empty(len(x), *h.shape[1:]) for h in fields]
             for h_star, rows in zip(self.top_down(fields, observed[part], to_below), wanted):
                 rows[part] = h_star
         return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
@@ -188,13 +189,16 @@ class ERNetwork(nn.Module):
             if h_star is not None:
                 moments = layer.moments()
                 for part in progress(_chunks(len(x)), f"layer {len(new) + 1} of {len(targets)}"):
-                    moments.accumulate(*layer.rows(inputs[part], h_star[part]))
+                    for rows in layer.pieces(layer.inputs(inputs[part]), h_star[part]):
+                        moments.accumulate(*rows)
                 weight, bias = moments.solve(penalty)
             new.append((weight, bias))
             if len(new) < len(targets):
-                outputs = inputs.new_empty(len(x), weight.shape[1])
+                outputs = None
                 for part in _chunks(len(x)):
-                    field = layer.field(inputs[part], weight, bias)
+                    field = layer.field(layer.inputs(inputs[part]), weight, bias)
+                    if outputs is None:
+                        outputs = inputs.new_empty(len(x), *field.shape[1:])
                     outputs[part] = layer.activation.f(field)
                 inputs = outputs
         # Only now, so that an interrupted sweep leaves the network as it was.
@@ -318,18 +322,22 @@ class ERNetwork(nn.Module):
             self.layers, inputs, fields, self.top_down(fields, observed, to_below)
         ):
             moments = layer.moments()
-            moments.accumulate(*layer.rows(below, h_star - h))
+            for rows in layer.pieces(below, h_star - h):
+                moments.accumulate(*rows)
             changes.append(moments.solve(ridge))
         return changes
 
     # ------------------------------------------------------------------ use
 
     def trace(self, x):
-        """Inputs A_{l-1} and fields H_l of every layer, first layer first; with autograd if on."""
+        """Inputs A_{l-1} and fields H_l of every layer, first layer first; with autograd if on.
+
+        Inputs are what the linear map of a layer sees, after pooling and the like.
+        """
         inputs, fields = [], []
         for layer in self.layers:
-            inputs.append(x)
-            fields.append(layer.field(x))
+            inputs.append(layer.inputs(x))
+            fields.append(layer.field(inputs[-1]))
             x = layer.activation.f(fields[-1])
         return inputs, fields
 
@@ -358,36 +366,22 @@ class ERNetwork(nn.Module):
 
     def save(self, path):
         """Write the network to a file, all or nothing; FileNotFoundError if there is no folder."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} to")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            torch.save({"layers": self._described(), "state": self.state_dict()}, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        stored.save(self, path)
 
     @classmethod
     def load(cls, path):
         """Read a network written by `save`; FileNotFoundError, or ValueError for any other file."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no network file {str(path)!r}")
-        try:
-            stored = torch.load(path, weights_only=True)
-            layers = []
-            for d_in, d_out, bias, dtype, name in stored["layers"]:
-                layers += [_linear(d_in, d_out, bias, getattr(torch, dtype)), name]
-            network = cls(layers[:-1], output=layers[-1])
-            network.load_state_dict(stored["state"])
-        except Exception as error:
-            raise ValueError(f"{str(path)!r} is damaged or no network file: {error}") from error
-        return network
+        return stored.load(path, cls)
 
     def __repr__(self):
-        widths = [self.layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in self.layers)]
+        first = self.layers[0].linear
+        sizes = [first.in_channels if isinstance(first, nn.Conv2d) else first.in_features]
+        for layer in self.layers:
+            linear, width = layer.linear, layer.weight.shape[1]
+            convolved = isinstance(linear, nn.Conv2d)
+            sizes.append(f"{width}c{linear.kernel_size[0]}" if convolved else width)
         names = [layer.activation.name for layer in self.layers]
-        return f"ERNetwork({'-'.join(map(str, widths))}, {', '.join(names)})"
+        return f"ERNetwork({'-'.join(map(str, sizes))}, {', '.join(names)})"
 
     # ------------------------------------------------------------------ inside
 
@@ -396,7 +390,7 @@ class ERNetwork(nn.Module):
         return torch.cat([self(x[part]) for part in _chunks(len(x))])
 
     def inverse_maps(self, **inverse):
-        """For each layer but the first, the map from its fields to its inputs."""
+        """For each layer but the first, the map from its fields to the outputs below."""
         return [None, *(layer.to_below(**inverse) for layer in self.layers[1:])]
 
     def top_down(self, fields, target, to_below):
@@ -408,12 +402,19 @@ class ERNetwork(nn.Module):
             wanted.append(h_star)
             if index:
                 below = self.layers[index - 1].activation.f(fields[index - 1])
-                target = below + to_below[index](h_star - h)
+                target = below + to_below[index](h_star - h, layer.near(below))
         return wanted[::-1]
 
     def _inputs(self, x):
         x = checks.tensor("x", x)
         weight = self.layers[0].weight
+        if isinstance(self.layers[0], ConvLayer):
+            channels = self.layers[0].linear.in_channels
+            if x.ndim != 4 or x.shape[1] != channels:
+                raise ValueError(
+                    f"x: shape {tuple(x.shape)}, expected images [n, {channels}, height, width]"
+                )
+            return x.to(weight.dtype)
         if x.ndim < 2 or x[0].numel() != weight.shape[0]:
             raise ValueError(
                 f"x: shape {tuple(x.shape)}, expected [n, {weight.shape[0]}] "
@@ -442,25 +443,14 @@ class ERNetwork(nn.Module):
         if not isinstance(targets, (list, tuple)) or len(targets) != len(self.layers):
             raise ValueError(f"targets: expected a list of {len(self.layers)}, one for each layer")
         wanted = []
-        for index, (layer, h_star) in enumerate(zip(self.layers, targets)):
+        for index, (field, h_star) in enumerate(zip(self.trace(x[:1])[1], targets)):
             if h_star is not None:
-                name, shape = f"targets[{index}]", (len(x), layer.weight.shape[1])
-                h_star = checks.tensor(name, h_star, ndim=2).to(x.dtype)
+                name, shape = f"targets[{index}]", (len(x), *field.shape[1:])
+                h_star = checks.tensor(name, h_star, ndim=len(shape)).to(x.dtype)
                 if h_star.shape != shape:
                     raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
             wanted.append(h_star)
         return wanted
-
-    def _described(self):
-        return [
-            [
-                *layer.weight.shape,
-                layer.bias is not None,
-                str(layer.weight.dtype).removeprefix("torch."),
-                layer.activation.name,
-            ]
-            for layer in self.layers
-        ]
 
 
 def _chunks(n):

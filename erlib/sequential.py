@@ -135,26 +135,32 @@ def sequential_fit(
     regression = regression or regress_batch
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
         inputs, fields = network.trace(x[part])
+        outputs = [layer.activation.f(h) for layer, h in zip(layers, fields[:-1])]
         left = wanted(fields[-1], observed[part])
         size = share * (1 - update / len(batches)) if decline else share
-        to_below = {}  # of the layers that have their new weights
+        to_below, near = {}, {}  # of the layers that have their new weights
         for index in reversed(range(len(layers))):
             asked = left
             for above in reversed(range(index + 1, len(layers))):
-                asked = to_below[above](asked)
+                asked = to_below[above](asked, near[above])
                 asked = layers[above - 1].activation.factor(fields[above - 1]) * asked
             weight, bias, caused = regression(
-                inputs[index], asked, ridge, fit_intercept=layers[index].bias is not None
+                *layers[index].rows(inputs[index], asked),
+                ridge,
+                fit_intercept=layers[index].bias is not None,
             )
+            caused = layers[index].from_rows(caused, asked)
             for below in range(index, len(layers) - 1):
                 caused = layers[below].activation.slope(fields[below]) * caused
-                caused = caused @ layers[below + 1].weight
+                caused = near[below + 1].push(caused)
             move = size
             if index < len(layers) - 1:
                 move *= _best_factor(caused, left) if factor is None else factor
             layers[index].assign(weight, bias, share=move)
             left = left - move * caused
-            to_below[index] = layers[index].to_below(**mapping) if index else None
+            if index:
+                to_below[index] = layers[index].to_below(**mapping)
+                near[index] = layers[index].near(outputs[index - 1])
         if watch:
             watch(update + 1)
     return network

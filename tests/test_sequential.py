@@ -133,7 +133,7 @@ def test_the_scale_of_the_inverse_mapping_cancels(monkeypatch):
     monkeypatch.setattr(
         type(plain.layers[0]),
         "to_below",
-        lambda layer, **mapping: lambda delta: 7 * handed_down(layer, **mapping)(delta),
+        lambda layer, **mapping: lambda delta, near: 7 * handed_down(layer, **mapping)(delta, near),
     )
     scaled = sequential_fit(network(), x, y, **chosen)
     for one, two in zip(plain.parameters(), scaled.parameters()):

@@ -1,0 +1,314 @@
+"""Convolutions and the fixed modules around them: fields, patches, tangents and inverses.
+
+The independent references are loops over pixels, and the dense matrix of a layer's Jacobian.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from erlib import ERNetwork, Moments, regress
+from erlib.activations import activation
+from erlib.layers import ConvLayer, DenseLayer, paired
+from erlib.sequential import sequential_fit
+
+SETTINGS = {
+    "plain": {},
+    "stride": {"stride": 2},
+    "padding": {"padding": 1},
+    "dilation": {"dilation": 2},
+    "oblong": {"kernel_size": (2, 3), "stride": (2, 1), "padding": (0, 2)},
+}
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def drawn(module, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5, generator=generator)
+    return module.double()
+
+
+def conv(channels=2, filters=3, bias=True, **settings):
+    settings = {"kernel_size": 3, **settings}
+    return drawn(nn.Conv2d(channels, filters, bias=bias, **settings))
+
+
+def layer(before=(), **settings):
+    return ConvLayer(conv(**settings), activation("relu"), before)
+
+
+def by_loops(x, linear):
+    """The convolution, one pixel at a time; also the patch that each pixel sees."""
+    weight, bias = linear.weight.detach().numpy(), linear.bias
+    (high, wide), (down, right) = linear.kernel_size, linear.stride
+    (top, left), (dy, dx) = linear.padding, linear.dilation
+    x = np.pad(x.numpy(), ((0, 0), (0, 0), (top, top), (left, left)))
+    n, _, height, width = x.shape
+    rows = range(0, height - dy * (high - 1), down)
+    columns = range(0, width - dx * (wide - 1), right)
+    fields = np.zeros((n, len(weight), len(rows), len(columns)))
+    patches = []
+    for sample in range(n):
+        for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
+            last_row, last_column = row + dy * (high - 1) + 1, column + dx * (wide - 1) + 1
+            patch = x[sample, :, row:last_row:dy, column:last_column:dx]
+            fields[sample, :, i, j] = (weight * patch).sum((1, 2, 3))
+            patches.append(patch.ravel())
+    if bias is not None:
+        fields += bias.detach().numpy()[:, None, None]
+    return fields, np.array(patches)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_fields_are_patches_times_weights(settings, bias):
+    found, x = layer(bias=bias, **settings), draw(4, 2, 7, 6)
+    fields, patches = by_loops(x, found.linear)
+    with torch.no_grad():
+        h = found.field(x)
+        np.testing.assert_allclose(h, fields, rtol=1e-12, atol=1e-12)
+        rows, of_fields = found.rows(x, h)
+        np.testing.assert_allclose(rows, patches, rtol=1e-12)
+        by_rows = rows @ found.weight + (0 if found.bias is None else found.bias)
+        torch.testing.assert_close(of_fields, by_rows)
+        torch.testing.assert_close(found.from_rows(of_fields, h), h)
+        torch.testing.assert_close(
+            found.field(x, 2 * found.weight, found.bias),
+            found.field(x) * 2 - (0 if found.bias is None else found.bias[:, None, None]),
+        )
+        assert found.moments().fit_intercept == bias
+
+
+def test_pieces_are_the_rows_in_their_order(monkeypatch):
+    found, x = layer(), draw(5, 2, 7, 6)
+    h = found.field(x).detach()
+    rows, fields = found.rows(x, h)
+    monkeypatch.setattr("erlib.layers._AT_ONCE", 2 * rows.shape[1] * h[0, 0].numel())
+    pieces = list(found.pieces(x, h))
+    assert [len(piece[0]) for piece in pieces] == [2 * 20, 2 * 20, 20]
+    assert torch.equal(torch.cat([piece[0] for piece in pieces]), rows)
+    assert torch.equal(torch.cat([piece[1] for piece in pieces]), fields)
+    moments = Moments()
+    for piece in pieces:
+        moments.accumulate(*piece)
+    torch.testing.assert_close(moments.solve(0.1)[0], regress(rows, fields, ridge=0.1)[0])
+
+
+def test_weights_are_assigned_in_place():
+    found = layer()
+    parameter, new = found.linear.weight, draw(18, 3)
+    found.assign(new, torch.ones(3))
+    assert found.linear.weight is parameter
+    torch.testing.assert_close(found.weight, new)
+    found.assign(new, torch.ones(3), share=0.5)
+    torch.testing.assert_close(found.weight, 1.5 * new)
+    torch.testing.assert_close(found.bias, torch.full((3,), 1.5, dtype=torch.float64))
+
+
+# ---------------------------------------------------------------- tangents and inverses
+
+
+def normalisation():
+    norm = drawn(nn.BatchNorm2d(2)).eval()
+    norm.running_mean.copy_(draw(2))
+    norm.running_var.copy_(draw(2).square() + 0.5)
+    return norm
+
+
+LAYERS = {
+    **{name: lambda settings=settings: layer(**settings) for name, settings in SETTINGS.items()},
+    "max pooling": lambda: layer([nn.MaxPool2d(2)], kernel_size=2),
+    "average pooling": lambda: layer([nn.AvgPool2d(2)], kernel_size=2),
+    "adaptive pooling": lambda: layer([nn.AdaptiveAvgPool2d(3)]),
+    "normalisation": lambda: layer([normalisation()]),
+    "dense, flattened": lambda: DenseLayer(
+        drawn(nn.Linear(84, 3)), activation("tanh"), [nn.Flatten()]
+    ),
+    "dense, pooled": lambda: DenseLayer(
+        drawn(nn.Linear(18, 3)), activation("tanh"), [nn.MaxPool2d(2), nn.Flatten()]
+    ),
+}
+
+
+def jacobian(found, below):
+    """The matrix `[inputs, fields]` of one sample's fields by its outputs below."""
+
+    def fields(flat):
+        return found.field(found.inputs(flat.reshape(1, *below.shape)))
+
+    matrix = torch.autograd.functional.jacobian(fields, below.flatten())
+    return matrix.reshape(-1, below.numel()).T
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_the_tangent_is_the_jacobian_and_its_inverses_are_the_family(make):
+    found, below = make(), draw(3, 2, 7, 6)
+    near = found.near(below)
+    h = found.field(found.inputs(below)).detach()
+    delta, change = draw(*h.shape, seed=1), draw(*below.shape, seed=2)
+    maps = {
+        "transpose": found.to_below("transpose"),
+        "one step": found.to_below("cg", steps=1),
+        "many": found.to_below("cg", steps=300),
+    }
+    for sample in range(3):
+        one = slice(sample, sample + 1)
+        matrix = jacobian(found, below[sample])
+        pushed = (change[one].flatten(1) @ matrix).reshape(h[one].shape)
+        torch.testing.assert_close(near.push(change)[one], pushed, rtol=1e-10, atol=1e-10)
+        pulled = (delta[one].flatten(1) @ matrix.T).reshape(below[one].shape)
+        torch.testing.assert_close(near.pull(delta)[one], pulled, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(maps["transpose"](delta, near)[one], pulled)
+        inverse = (delta[one].flatten(1) @ torch.linalg.pinv(matrix)).reshape(below[one].shape)
+        torch.testing.assert_close(maps["many"](delta, near)[one], inverse, rtol=1e-8, atol=1e-8)
+        once = maps["one step"](delta, near)[one].flatten()
+        cosine = torch.nn.functional.cosine_similarity(once, pulled.flatten(), dim=0)
+        assert cosine > 1 - 1e-12
+
+
+def test_flattening_has_an_exact_inverse():
+    found, below = LAYERS["dense, flattened"](), draw(3, 2, 7, 6)
+    delta = draw(3, 3, seed=1)
+    changed = found.to_below("pinv")(delta, found.near(below))
+    assert changed.shape == below.shape
+    torch.testing.assert_close(changed.flatten(1), delta @ torch.linalg.pinv(found.weight).detach())
+
+
+@pytest.mark.parametrize("name", ["plain", "dense, pooled"])
+def test_an_inverse_that_needs_a_matrix_is_refused(name):
+    with pytest.raises(ValueError, match=r"^inverse: 'pinv' needs the matrix of .*take 'cg'"):
+        LAYERS[name]().to_below("pinv")
+
+
+# ---------------------------------------------------------------- networks
+
+
+def network():
+    modules = [
+        conv(1, 4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        conv(4, 5, kernel_size=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        drawn(nn.Linear(20, 3)),
+    ]
+    return nn.Sequential(*modules)
+
+
+def images(n=40):
+    return draw(n, 1, 8, 8), torch.arange(n) % 3
+
+
+def test_a_module_is_trained_in_place(tmp_path):
+    module, (x, y) = network(), images()
+    before = module(x).detach()
+    net = ERNetwork(module)
+    torch.testing.assert_close(net(x), before)
+    sequential_fit(net, x, y, batch_size=20, inverse="transpose")
+    after = module(x).detach()
+    torch.testing.assert_close(net(x), after)
+    assert not torch.allclose(before, after)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    other = network()
+    other.load_state_dict(torch.load(tmp_path / "weights.pt"))
+    assert torch.equal(other(x), after)
+
+
+@pytest.mark.parametrize("loop", ["one_update", "fit", "sequential_fit"])
+@pytest.mark.parametrize("inverse", [{"inverse": "transpose"}, {"inverse": "cg", "steps": 2}])
+def test_filters_as_large_as_the_image_are_a_dense_layer(loop, inverse):
+    x, y = images()
+    filters = [conv(1, 6, kernel_size=8), nn.ReLU(), conv(6, 4, kernel_size=1), nn.ReLU()]
+    as_conv = ERNetwork([*filters, nn.Flatten(), drawn(nn.Linear(4, 3))])
+    matrices = [nn.Linear(64, 6), "relu", nn.Linear(6, 4), "relu", nn.Linear(4, 3)]
+    as_dense = ERNetwork([m.double() if isinstance(m, nn.Linear) else m for m in matrices])
+    for same, given in zip(as_dense.layers, as_conv.layers):
+        same.assign(given.weight, given.bias)
+    for net in (as_conv, as_dense):
+        if loop == "one_update":
+            net.one_update(x, y, **inverse)
+        elif loop == "fit":
+            net.fit(x, y, batch_size=20, passes=2, **inverse)
+        else:
+            sequential_fit(net, x, y, batch_size=20, passes=2, **inverse)
+    torch.testing.assert_close(as_conv(x), as_dense(x.flatten(1)), rtol=1e-7, atol=1e-7)
+
+
+def test_a_filter_is_regressed_on_all_its_patches():
+    x, y = images()
+    net = ERNetwork(network())
+    inputs, fields = net.trace(x)
+    changes = net.changes(x, y, ridge=0.1, inverse="transpose")
+    targets = net.targets(x, y, inverse="transpose")
+    for index in (0, 1):
+        _, patches = by_loops(inputs[index].detach(), net.layers[index].linear)
+        delta = (targets[index] - fields[index]).detach().permute(0, 2, 3, 1).flatten(0, 2)
+        weight, bias = regress(torch.tensor(patches), delta, ridge=0.1)
+        torch.testing.assert_close(changes[index][0], weight, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(changes[index][1], bias, rtol=1e-9, atol=1e-11)
+
+
+def test_fixed_modules_stay_in_inference_form():
+    modules = [conv(1, 2), "relu", normalisation(), nn.Dropout(0.5), nn.Flatten()]
+    net, (x, _) = ERNetwork([*modules, drawn(nn.Linear(72, 3))]), images()
+    norm = net.layers[1].before[0]
+    mean, once = norm.running_mean.clone(), net(x)
+    assert torch.equal(net.train()(x), once)
+    assert torch.equal(norm.running_mean, mean)
+
+
+def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
+    pooled = [nn.MaxPool2d(2), nn.AvgPool2d(1), nn.AdaptiveAvgPool2d(3), nn.Dropout(0.1)]
+    modules = [conv(1, 2, padding=1, stride=2), "relu", normalisation(), *pooled, nn.Flatten()]
+    net, (x, _) = ERNetwork([*modules, drawn(nn.Linear(18, 3))], output="erf"), images()
+    net.save(tmp_path / "net.pt")
+    back = ERNetwork.load(tmp_path / "net.pt")
+    assert torch.equal(back(x), net(x))
+    assert str(back.layers) == str(net.layers) and repr(back) == repr(net)
+    assert repr(net) == "ERNetwork(1-2c3-3, relu, erf)"
+
+
+BAD = {
+    "groups": ([nn.Conv2d(2, 2, 3, groups=2)], r"layers\[0\]: expected a convolution in one group"),
+    "padding": ([nn.Conv2d(2, 2, 3, padding="same")], r"layers\[0\]: .*padded with a number"),
+    "reflected": (
+        [nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
+        r"layers\[0\]: .*padded with a number of zeros",
+    ),
+    "no flatten": (
+        [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Linear(8, 2)],
+        r"layers\[2\]: .*after a convolution needs torch.nn.Flatten",
+    ),
+    "unknown": (
+        [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.LSTM(2, 2), nn.Linear(8, 2)],
+        r"layers\[2\]: expected torch.nn.Linear, Conv2d or one of Flatten.*found LSTM",
+    ),
+    "normalised before the activation": (
+        [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Linear(8, 2)],
+        r"layers\[1\]: expected an activation, found BatchNorm2d.*fuse_conv_bn_eval",
+    ),
+    "conv last": ([nn.Conv2d(1, 2, 3)], "layers: the last one must be a Linear"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_supported_is_named(case):
+    given, complaint = BAD[case]
+    with pytest.raises(ValueError, match=complaint):
+        paired(given, activation("tanh"))
+
+
+def test_images_of_the_wrong_shape_are_named():
+    net, (x, y) = ERNetwork(network()), images()
+    with pytest.raises(ValueError, match=r"^x: shape \(40, 64\), expected images \[n, 1, height"):
+        net.one_update(x.flatten(1), y, inverse="transpose")
+    with pytest.raises(ValueError, match=r"^x: shape \(40, 2, 8, 8\)"):
+        net.predict(torch.zeros(40, 2, 8, 8))
