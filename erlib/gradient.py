@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from . import checks
 from .activations import activation
-from .layers import DenseLayer
+from .layers import dense_only
 from .network import ERNetwork
 from .regress import CONSTANT
 
@@ -166,12 +166,11 @@ def checked(network, x, target):
     """x and target as tensors in the dtype of the network, or ValueError."""
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
+    dense_only(network, "this")
     given, wanted = x, target
     x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
     checks.same_kind("target", wanted, "x", given)
     for number, layer in enumerate(network.layers, start=1):
-        if type(layer) is not DenseLayer or len(layer.before):
-            raise ValueError(f"network: layer {number} is not fully connected: {layer}")
         checks.require_finite(f"network: weights of layer {number}", layer.weight.detach())
         if layer.activation != _ACTIVATIONS.get(layer.activation.name):
             known = ", ".join(sorted(_UNITS))

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 from .activations import Activation
 from .activations import activation as activation_by_name
 from .invert import conjugate_gradients, inverse_map
-from .regress import Moments
+from .regress import CHUNK, Moments
 from .stored import ARGUMENTS
 
 _ACTIVATIONS = {
@@ -29,7 +30,8 @@ class Tangent(NamedTuple):
     """A layer's fields as a linear function of the outputs below, near one point.
 
     `push` takes a change of these outputs to the change of the fields it causes, u -> u J; `pull`
-    is its transpose, v -> v J'. `shape` is that of one sample's outputs.
+    is its transpose, v -> v J'. `shape` is that of one sample's outputs. It holds until the weights
+    change.
     """
 
     push: Callable
@@ -52,12 +54,6 @@ class DenseLayer(nn.Module):
         self.activation = activation
         self.reshapes = all(isinstance(module, _RESHAPES) for module in before)
 
-    def train(self, mode=True):
-        """The fixed modules stay in their inference form, whatever the mode of the network."""
-        super().train(mode)
-        self.before.eval()
-        return self
-
     @property
     def weight(self):
         """W `[d_in, d_out]`, row-major as everywhere in erlib (torch keeps the transpose)."""
@@ -70,7 +66,9 @@ class DenseLayer(nn.Module):
 
     def inputs(self, below):
         """What the linear map sees of the outputs of the layer below."""
-        return self.before(below)
+        for module in self.before:
+            below = _in_inference(module, below)
+        return below
 
     def field(self, x, weight=None, bias=None):
         """H `[n, d_out]` of x `[n, d_in]`, with the layer's own weights unless others are given."""
@@ -105,14 +103,13 @@ class DenseLayer(nn.Module):
 
     def near(self, below):
         """The `Tangent` of this layer at outputs `below` of the layer below."""
-        if self.reshapes:
-            weight = self.weight.detach()
-            return Tangent(
-                lambda change: change.flatten(1) @ weight,
-                lambda delta: (delta @ weight.T).reshape(below.shape),
-                below.shape[1:],
-            )
-        return _tangent(lambda at: self.inputs(at) @ self.weight.detach(), below)
+        inputs = _fixed_tangent(self, below)
+        weight = self.weight.detach()
+        return Tangent(
+            lambda change: inputs.push(change) @ weight,
+            lambda delta: inputs.pull(delta @ weight.T),
+            below.shape[1:],
+        )
 
     def to_below(self, method="pinv", damping=0.0, steps=None):
         """The inverse mapping, from a change of the fields and the tangent to one of the outputs.
@@ -151,38 +148,59 @@ class ConvLayer(DenseLayer):
         return rows.reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
     def pieces(self, x, h):
-        samples = max(1, _AT_ONCE // (self.weight.shape[0] * h[0, 0].numel()))
+        pixels = h[0, 0].numel()
+        samples = max(1, min(_AT_ONCE // self.weight.shape[0], CHUNK) // pixels)
         for start in range(0, len(x), samples):
             part = slice(start, start + samples)
             yield self.rows(x[part], h[part])
 
     def near(self, below):
-        weight = self.linear.weight.detach()
-        return _tangent(lambda at: self.field(self.inputs(at), weight, None), below)
+        inputs, c = _fixed_tangent(self, below), self.linear
+        seen = torch.Size([len(below), *inputs.shape])
+        weight, how = c.weight.detach(), (c.stride, c.padding, c.dilation)
+        return Tangent(
+            lambda change: functional.conv2d(inputs.push(change), weight, None, *how),
+            lambda delta: inputs.pull(conv2d_input(seen, weight, delta, *how)),
+            below.shape[1:],
+        )
 
     def to_below(self, method="pinv", damping=0.0, steps=None):
         return _matrix_free(self, method, steps)
 
 
-def _tangent(fields, below):
-    """The tangent of any torch function, by its vector-Jacobian product and that one's own.
+def _in_inference(module, x):
+    """A fixed module, as it is after training, whatever mode it is in."""
+    if isinstance(module, (nn.Dropout, nn.Dropout2d)):
+        return x
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        known = module.running_mean, module.running_var, module.weight, module.bias
+        return functional.batch_norm(x, *known, training=False, eps=module.eps)
+    return module(x)
 
-    The second is linear in the vector, so its derivative is the Jacobian-vector product: one
-    forward pass serves any number of products with J and J'.
+
+def _fixed_tangent(layer, below):
+    """The `Tangent` of the fixed modules alone; its `shape` is that of the linear map's inputs.
+
+    By the vector-Jacobian product and that one's own: it is linear in the vector, so its derivative
+    is the Jacobian-vector product, and one forward pass serves any number of both.
     """
+    if layer.reshapes:
+        inputs = layer.inputs(below)
+        return Tangent(
+            lambda change: change.reshape(inputs.shape),
+            lambda delta: delta.reshape(below.shape),
+            inputs.shape[1:],
+        )
     with torch.enable_grad():
         below = below.detach().requires_grad_()
-        h = fields(below)
-        v = torch.zeros_like(h, requires_grad=True)
-        (pulled,) = torch.autograd.grad(h, below, v, create_graph=True)
-
-    def push(change):
-        return torch.autograd.grad(pulled, v, change, retain_graph=True)[0]
-
-    def pull(delta):
-        return torch.autograd.grad(h, below, delta, retain_graph=True)[0]
-
-    return Tangent(push, pull, below.shape[1:])
+        inputs = layer.inputs(below)
+        v = torch.zeros_like(inputs, requires_grad=True)
+        (pulled,) = torch.autograd.grad(inputs, below, v, create_graph=True)
+    return Tangent(
+        lambda change: torch.autograd.grad(pulled, v, change, retain_graph=True)[0],
+        lambda delta: torch.autograd.grad(inputs, below, delta, retain_graph=True)[0],
+        inputs.shape[1:],
+    )
 
 
 def _matrix_free(layer, method, steps):
@@ -197,6 +215,13 @@ def _matrix_free(layer, method, steps):
     )
 
 
+def dense_only(network, what):
+    """Raise ValueError unless all layers are fully connected, without fixed modules between."""
+    for number, layer in enumerate(network.layers, start=1):
+        if type(layer) is not DenseLayer or len(layer.before):
+            raise ValueError(f"network: {what} takes dense layers only, layer {number} is {layer}")
+
+
 def paired(layers, output):
     """Check the list of torch modules and return it as layers.
 
@@ -205,29 +230,44 @@ def paired(layers, output):
     """
     if not isinstance(layers, (list, tuple, nn.Sequential)) or len(layers) == 0:
         raise ValueError(f"layers: expected a non-empty list of torch layers, found {layers!r}")
-    found, before, linear = [], [], None
+    found, before, linear, seen = [], [], None, set()
     for index, module in enumerate(layers):
         name = f"layers[{index}]"
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            if linear is not None:
-                raise ValueError(f"{name}: expected an activation, found {module!r}")
-            _check_linear(name, module, found, before)
-            linear = module
-        elif linear is not None:
+        if linear is not None and not _is_linear(module):
             found.append(_layer(linear, _activation(name, module), before))
             before, linear = [], None
-        elif isinstance(module, _FIXED):
-            before.append(module)
-        else:
+            continue
+        if linear is not None:
+            raise ValueError(f"{name}: expected an activation, found {module!r}")
+        if type(module) not in ARGUMENTS:
             raise ValueError(f"{name}: expected {_expected(found, before)}, found {module!r}")
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ValueError(f"{name}: {module!r} has hooks, which would be passed over")
+        if _is_linear(module):
+            _check_linear(name, module, found, before)
+            if id(module.weight) in seen:
+                raise ValueError(f"{name}: {module!r} has the weights of a layer before it")
+            seen.add(id(module.weight))
+            linear = module
+        else:
+            _check_fixed(name, module)
+            before.append(module)
+    if linear is None:
+        raise ValueError(
+            f"layers: the last one must be a Linear, its activation is `output`; found {module!r}"
+        )
     if not isinstance(linear, nn.Linear):
-        raise ValueError("layers: the last one must be a Linear; its activation is `output`")
+        raise ValueError(f"layers: the last one must be a Linear, found {linear!r}")
     return [*found, _layer(linear, output, before)]
+
+
+def _is_linear(module):
+    return isinstance(module, (nn.Linear, nn.Conv2d))
 
 
 def _layer(linear, activation, before):
     kind = ConvLayer if isinstance(linear, nn.Conv2d) else DenseLayer
-    return kind(linear, activation, before).eval()
+    return kind(linear, activation, before)
 
 
 def _expected(found, before):
@@ -238,23 +278,27 @@ def _expected(found, before):
 
 
 def _check_linear(name, linear, found, before):
+    if "weight" not in linear._parameters or not linear.weight.requires_grad:
+        raise ValueError(
+            f"{name}: the weight of {linear!r} is frozen or computed by something else"
+        )
+    if linear.weight.device.type != "cpu":
+        raise ValueError(f"{name}: {linear!r} is on {linear.weight.device}; move it to the CPU")
     if isinstance(linear, nn.Conv2d):
         if linear.groups != 1 or linear.padding_mode != "zeros" or isinstance(linear.padding, str):
             raise ValueError(
                 f"{name}: expected a convolution in one group, padded with a number of zeros, "
                 f"found {linear!r}"
             )
-    elif found and not before:
-        below = found[-1]
-        if isinstance(below, ConvLayer):
-            raise ValueError(
-                f"{name}: {linear!r} after a convolution needs torch.nn.Flatten before"
-            )
-        if below.weight.shape[1] != linear.in_features:
-            raise ValueError(
-                f"{name}: takes {linear.in_features} inputs, the layer before has "
-                f"{below.weight.shape[1]} outputs"
-            )
+    below = found[-1] if found and not before else None
+    if below is not None and isinstance(linear, nn.Conv2d) != isinstance(below, ConvLayer):
+        wanted = "torch.nn.Flatten before" if isinstance(below, ConvLayer) else "images as inputs"
+        raise ValueError(f"{name}: {linear!r} after {below.linear!r} needs {wanted}")
+    takes = linear.in_channels if isinstance(linear, nn.Conv2d) else linear.in_features
+    if below is not None and below.weight.shape[1] != takes:
+        raise ValueError(
+            f"{name}: takes {takes} inputs, the layer before has {below.weight.shape[1]} outputs"
+        )
     allowed = {found[0].linear.weight.dtype} if found else {torch.float32, torch.float64}
     if linear.weight.dtype not in allowed:
         raise ValueError(
@@ -263,13 +307,26 @@ def _check_linear(name, linear, found, before):
         )
 
 
+def _check_fixed(name, module):
+    if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
+        raise ValueError(f"{name}: expected Flatten of all axes but the first, found {module!r}")
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is None:
+        raise ValueError(f"{name}: {module!r} keeps no running statistics to normalise by")
+    if getattr(module, "return_indices", False):
+        raise ValueError(f"{name}: {module!r} returns its indices, too")
+
+
 def _activation(name, given):
     if isinstance(given, (str, Activation)):
         return activation_by_name(given)
     if type(given) not in _ACTIVATIONS:
         hint = ""
-        if isinstance(given, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            hint = " (fuse it: torch.nn.utils.fusion.fuse_conv_bn_eval)"
+        if isinstance(given, nn.BatchNorm2d):
+            hint = "; fuse it: torch.nn.utils.fusion.fuse_conv_bn_eval"
+        elif isinstance(given, nn.BatchNorm1d):
+            hint = "; fuse it: torch.nn.utils.fusion.fuse_linear_bn_eval"
+        elif type(given) in _FIXED:
+            hint = "; place it after the activation"
         raise ValueError(f"{name}: expected an activation, found {given!r}{hint}")
     if isinstance(given, nn.LeakyReLU) and given.negative_slope != 0.01:
         raise ValueError(f"{name}: LeakyReLU only with slope 0.01, found {given!r}")

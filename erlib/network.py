@@ -134,7 +134,8 @@ class ERNetwork(nn.Module):
         Parameters
         ----------
         x : array `[n, ...]`, floating
-            Inputs; all axes but the first are flattened.
+            Inputs: images `[n, channels, height, width]` where the first layer is a convolution;
+            otherwise all axes but the first are flattened.
         y : integer array `[n]` or floating array `[n, d_out]`
             Class of each sample (0 .. d_out - 1), or observed outputs themselves.
         ridge, readout_ridge : float >= 0
@@ -154,7 +155,9 @@ class ERNetwork(nn.Module):
 
     @torch.no_grad()
     def targets(self, x, y, *, inverse="pinv", damping=0.0, steps=None):
-        """The fields H* `[n, d_out]` that the data ask of each layer, first layer first.
+        """The fields H* that the data ask of each layer, first layer first.
+
+        Of shape `[n, d_out]`, or `[n, d_out, height, width]` for a convolution.
 
         Computed from the top down with the present weights; nothing is changed. The result has
         the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
@@ -408,19 +411,30 @@ class ERNetwork(nn.Module):
     def _inputs(self, x):
         x = checks.tensor("x", x)
         weight = self.layers[0].weight
-        if isinstance(self.layers[0], ConvLayer):
-            channels = self.layers[0].linear.in_channels
-            if x.ndim != 4 or x.shape[1] != channels:
-                raise ValueError(
-                    f"x: shape {tuple(x.shape)}, expected images [n, {channels}, height, width]"
-                )
-            return x.to(weight.dtype)
+        if isinstance(self.layers[0], ConvLayer) or not self.layers[0].reshapes:
+            x = x.to(weight.dtype)
+            self._check_shapes(x[:1])
+            return x
         if x.ndim < 2 or x[0].numel() != weight.shape[0]:
             raise ValueError(
                 f"x: shape {tuple(x.shape)}, expected [n, {weight.shape[0]}] "
                 "(or images with that many numbers each)"
             )
         return x.flatten(1).to(weight.dtype)
+
+    def _check_shapes(self, x):
+        """Let one sample through, and name the layer that does not take it."""
+        shape = tuple(x.shape[1:])
+        for number, layer in enumerate(self.layers, start=1):
+            try:
+                x = layer.activation.f(layer.field(layer.inputs(x)))
+                if x.ndim != (4 if isinstance(layer, ConvLayer) else 2):
+                    raise RuntimeError(f"fields of shape {tuple(x.shape)}")
+            except RuntimeError as error:
+                raise ValueError(
+                    f"x: samples of shape {shape} do not fit layer {number}, {layer.linear!r} "
+                    f"after {list(layer.before)}: {error}"
+                ) from None
 
     def labelled(self, x, y):
         """x `[n, d_in]` in the dtype of the network and class labels y, both checked."""

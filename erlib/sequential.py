@@ -14,7 +14,7 @@ Five details, each for a reason:
 * *The move is regressed too.* A hidden layer's regression realises only a part of what it was asked
   for. The factor by which it best produces :math:`\varepsilon` is one more least-squares problem,
   with one unknown. With it the scale of the inverse mapping cancels: pseudo-inverse and transpose
-  do equally well.
+  do equally well (with one hidden layer).
 * *The penalty is large*, ten times the mean variance of the inputs: a batch says little about most
   directions of its inputs, and in those nothing should move.
 * *Classes are coded +0.8 and -0.8*, outputs that tanh can reach. With +1 and -1 a field that is
@@ -31,9 +31,12 @@ needs the number of passes in advance, so that two calls are not one long call.
 A batch mostly has fewer samples than a layer has inputs, so the regression is solved in its dual
 form, by a Gram matrix of samples.
 
-All of this is this companion's own. Nearest relatives: block coordinate descent, and semi-implicit
-backpropagation (`erlib.baselines.semi_implicit`), which also goes top down with new weights and a
-penalty on the change of weights, but takes gradients of the cross-entropy as targets.
+All of this is this companion's own. Nearest relatives: with ReLU units and the transpose, a hidden
+layer's step is that of `erlib.baselines.foof` with another error above it and a length that is
+fitted; with the target T - H in place of the ratio it is block Gauss-Newton on the squared error of
+the fields, damped. Semi-implicit backpropagation (`erlib.baselines.semi_implicit`) also goes top
+down with new weights and a penalty on the change of weights, but takes gradients of the
+cross-entropy as targets.
 """
 
 import functools
@@ -127,9 +130,11 @@ def sequential_fit(
         checks.not_negative("factor", factor)
     checks.positive("share", share)
     batches = minibatches(len(x), batch_size, passes, seed)
+    network.inverse_maps(**mapping)  # complains of a layer without such an inverse
     if first_update:
         targets = network.targets(x, observed, inverse=inverse, damping=damping, steps=steps)
         network.sweep(x, [*targets[:-1], None], ridge=first_ridge)
+        del targets  # as large as all fields
     layers = network.layers
     wanted = wanted or functools.partial(reflection, layers[-1].activation)
     regression = regression or regress_batch

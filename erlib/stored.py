@@ -14,11 +14,16 @@ ARGUMENTS = {
     nn.Dropout: ("p",),
     nn.Dropout2d: ("p",),
     nn.MaxPool2d: ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    nn.AvgPool2d: ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+    nn.AvgPool2d: (
+        *("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+        "divisor_override",
+    ),
     nn.AdaptiveAvgPool2d: ("output_size",),
     nn.BatchNorm1d: ("num_features", "eps", "affine"),
     nn.BatchNorm2d: ("num_features", "eps", "affine"),
 }
+#: Of the files that `save` writes.
+FORMAT = 2
 _BY_NAME = {kind.__name__: kind for kind in ARGUMENTS}
 
 
@@ -33,7 +38,7 @@ def save(network, path):
         described.append(layer.activation.name)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"layers": described, "state": network.state_dict()}, partial)
+        torch.save({"format": FORMAT, "layers": described, "state": network.state_dict()}, partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -47,7 +52,9 @@ def load(path, make):
     if not Path(path).is_file():
         raise FileNotFoundError(f"no network file {str(path)!r}")
     try:
-        stored = torch.load(path, weights_only=True)
+        stored = torch.load(path, weights_only=True, map_location="cpu")
+        if stored["format"] != FORMAT:
+            raise ValueError(f"format {stored['format']!r}, this version of erlib reads {FORMAT}")
         modules = [each if isinstance(each, str) else _made(*each) for each in stored["layers"]]
         network = make(modules[:-1], output=modules[-1])
         network.load_state_dict(stored["state"])
@@ -59,11 +66,12 @@ def load(path, make):
 def _described(module):
     kind = next(kind for kind in ARGUMENTS if isinstance(module, kind))
     arguments = {name: getattr(module, name) for name in ARGUMENTS[kind]}
-    weight = getattr(module, "weight", None)
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         arguments["bias"] = module.bias is not None
-    if weight is not None:
-        arguments["dtype"] = str(weight.dtype).removeprefix("torch.")
+    state = module.state_dict()
+    if state:
+        dtype = state["weight" if "weight" in state else "running_mean"].dtype
+        arguments["dtype"] = str(dtype).removeprefix("torch.")
     return [kind.__name__, arguments]
 
 

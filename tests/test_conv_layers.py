@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from erlib import ERNetwork, Moments, regress
+from erlib import ERNetwork, Moments, baselines, regress
 from erlib.activations import activation
 from erlib.layers import ConvLayer, DenseLayer, paired
 from erlib.sequential import sequential_fit
@@ -256,13 +256,46 @@ def test_a_filter_is_regressed_on_all_its_patches():
         torch.testing.assert_close(changes[index][1], bias, rtol=1e-9, atol=1e-11)
 
 
-def test_fixed_modules_stay_in_inference_form():
-    modules = [conv(1, 2), "relu", normalisation(), nn.Dropout(0.5), nn.Flatten()]
-    net, (x, _) = ERNetwork([*modules, drawn(nn.Linear(72, 3))]), images()
-    norm = net.layers[1].before[0]
-    mean, once = norm.running_mean.clone(), net(x)
-    assert torch.equal(net.train()(x), once)
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_fixed_modules_are_in_inference_form_whatever_their_mode(mode):
+    modules = [conv(1, 2), nn.ReLU(), normalisation(), nn.Dropout(0.5), nn.Flatten()]
+    module, (x, y) = nn.Sequential(*modules, drawn(nn.Linear(72, 3))), images()
+    expected = module.eval()(x)
+    module.train(mode)
+    norm, net = module[2], ERNetwork(module)
+    mean = norm.running_mean.clone()
+    torch.testing.assert_close(net(x), expected)
+    sequential_fit(net, x, y, batch_size=20, inverse="transpose")
     assert torch.equal(norm.running_mean, mean)
+    assert [each.training for each in module] == [mode] * 6
+    module.eval()
+    torch.testing.assert_close(net(x), module(x))
+
+
+def test_no_layer_moves_where_one_has_no_inverse():
+    module, (x, y) = network(), images()
+    before = module(x).detach()
+    with pytest.raises(ValueError, match=r"^inverse: 'pinv' needs the matrix"):
+        sequential_fit(ERNetwork(module), x, y, first_update=False)
+    assert torch.equal(module(x), before)
+
+
+def test_ties_of_max_pooling_push_and_pull_at_the_same_pixel():
+    found, below = layer([nn.MaxPool2d(2)], kernel_size=2), torch.zeros(1, 2, 6, 6).double()
+    near, change = found.near(below), draw(1, 2, 6, 6)
+    delta = draw(*near.push(change).shape, seed=1)
+    pushed, pulled = (near.push(change) * delta).sum(), (near.pull(delta) * change).sum()
+    torch.testing.assert_close(pushed, pulled)
+
+
+def test_the_readout_of_a_convolution_settles():
+    net, (x, y) = ERNetwork(network()), images()
+    same = ERNetwork([drawn(nn.Linear(20, 3))])
+    same.layers[0].assign(net.layers[-1].weight, net.layers[-1].bias)
+    features = net.trace(x)[0][-1].detach()
+    net.settle(x, y, updates=3)
+    same.settle(features, y, updates=3)
+    torch.testing.assert_close(net.layers[-1].weight, same.layers[0].weight)
 
 
 def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
@@ -283,9 +316,37 @@ BAD = {
         [nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
         r"layers\[0\]: .*padded with a number of zeros",
     ),
+    "twice": (
+        lambda: [twice := nn.Linear(3, 3), "relu", twice],
+        r"layers\[2\]: Linear.* has the weights of a layer before it",
+    ),
+    "frozen": (
+        lambda: [nn.Linear(3, 3).requires_grad_(False)],
+        r"layers\[0\]: the weight of Linear.* is frozen",
+    ),
+    "computed": (
+        lambda: [nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))],
+        r"layers\[0\]: expected torch.nn.Linear or Conv2d, found ParametrizedLinear",
+    ),
+    "flatten": (
+        lambda: [nn.Flatten(2), nn.Linear(3, 3)],
+        r"layers\[0\]: expected Flatten of all axes but the first",
+    ),
+    "no statistics": (
+        lambda: [nn.BatchNorm1d(3, track_running_stats=False), nn.Linear(3, 3)],
+        r"layers\[0\]: BatchNorm1d.* keeps no running statistics",
+    ),
+    "channels": (
+        [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Linear(8, 2)],
+        r"layers\[2\]: takes 3 inputs, the layer before has 2 outputs",
+    ),
+    "pooled too early": (
+        [nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Linear(8, 2)],
+        r"layers\[1\]: expected an activation, found MaxPool2d.*place it after the activation",
+    ),
     "no flatten": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Linear(8, 2)],
-        r"layers\[2\]: .*after a convolution needs torch.nn.Flatten",
+        r"layers\[2\]: Linear.* after Conv2d.* needs torch.nn.Flatten before",
     ),
     "unknown": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.LSTM(2, 2), nn.Linear(8, 2)],
@@ -302,13 +363,25 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_not_supported_is_named(case):
     given, complaint = BAD[case]
+    given = given() if callable(given) else given
     with pytest.raises(ValueError, match=complaint):
         paired(given, activation("tanh"))
 
 
 def test_images_of_the_wrong_shape_are_named():
     net, (x, y) = ERNetwork(network()), images()
-    with pytest.raises(ValueError, match=r"^x: shape \(40, 64\), expected images \[n, 1, height"):
-        net.one_update(x.flatten(1), y, inverse="transpose")
-    with pytest.raises(ValueError, match=r"^x: shape \(40, 2, 8, 8\)"):
-        net.predict(torch.zeros(40, 2, 8, 8))
+    for wrong in (x.flatten(1), torch.zeros(40, 2, 8, 8), torch.zeros(40, 1, 2, 2)):
+        with pytest.raises(ValueError, match=r"^x: samples of shape .* do not fit layer 1, Conv2d"):
+            net.one_update(wrong, y, inverse="transpose")
+    with pytest.raises(ValueError, match=r"^x: samples of shape \(1, 12, 12\) .* layer 3, Linear"):
+        net.predict(torch.zeros(40, 1, 12, 12))
+
+
+def test_baselines_that_need_dense_layers_say_so():
+    for make in (
+        lambda net: baselines.foof(net, rate=1.0),
+        lambda net: baselines.target_propagation(net),
+        lambda net: baselines.semi_implicit(net, rate=1.0),
+    ):
+        with pytest.raises(ValueError, match=r"^network: .* takes dense layers only, layer 1 is"):
+            make(ERNetwork(network()))

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..layers import dense_only
 from ..sequential import regress_batch
 from .loop import declining
 
@@ -28,6 +29,7 @@ def foof(network, *, rate, ridge=0.3, updates=None):
     """
     rate, ridge = checks.positive("rate", rate), checks.positive("ridge", ridge)
     factor, counted = declining(updates), itertools.count()
+    dense_only(network, "foof")
 
     def step(x, labels):
         with torch.enable_grad():

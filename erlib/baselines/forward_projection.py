@@ -5,6 +5,7 @@ import torch
 from .. import checks
 from ..batches import generator
 from ..coding import observed_outputs
+from ..layers import dense_only
 from ..regress import regress
 
 
@@ -29,6 +30,7 @@ def forward_projection(network, x, y, *, ridge=3.0, readout_ridge=1e-5, seed=0):
     >>> net.score(data.x_test, data.y_test) > 0.9
     True
     """
+    dense_only(network, "forward_projection")
     a, labels = network.labelled(x, y)
     for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
         checks.not_negative(name, value)

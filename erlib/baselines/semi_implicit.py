@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..layers import dense_only
 from .loop import declining
 
 
@@ -45,6 +46,7 @@ def semi_implicit(network, *, rate, proximity=1.0, steps=5, updates=None):
     rate, proximity = checks.positive("rate", rate), checks.positive("proximity", proximity)
     steps = checks.positive_integer("steps", steps)
     factor, counted = declining(updates), itertools.count()
+    dense_only(network, "semi_implicit")
 
     @torch.no_grad()
     def step(x, labels):

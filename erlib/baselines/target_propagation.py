@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..layers import dense_only
 from ..regress import regress
 from .loop import declining
 
@@ -42,6 +43,7 @@ def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1, update
     ridge = checks.not_negative("ridge", ridge)
     optimiser = torch.optim.Adam(list(network.parameters()), checks.positive("rate", rate))
     decline = torch.optim.lr_scheduler.LambdaLR(optimiser, declining(updates))
+    dense_only(network, "target_propagation")
 
     @torch.no_grad()
     def step(x, labels):
