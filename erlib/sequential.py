@@ -24,6 +24,9 @@ Five details, each for a reason:
   in which the data hardly vary. The readout stays random.
 * *Moves decline* linearly to 0 over the passes, so that the last batches are averaged.
 
+What each is worth, notebook 04 measures by taking it back; the ratio itself is worth nothing there:
+`wanted` may as well be T - A or T - H.
+
 There is no step length but these: the penalty bounds the move in directions of which the batch
 says little (there the readout's move is a gradient step of length 1 / penalty), and the decline
 needs the number of passes in advance, so that two calls are not one long call.
