@@ -12,6 +12,7 @@ from .activations import Activation
 from .activations import activation as activation_by_name
 from .invert import conjugate_gradients, inverse_map
 from .regress import CHUNK, Moments
+from .regress_batch import regress_batch, regress_patches
 from .stored import ARGUMENTS
 
 _ACTIVATIONS = {
@@ -30,13 +31,14 @@ class Tangent(NamedTuple):
     """A layer's fields as a linear function of the outputs below, near one point.
 
     `push` takes a change of these outputs to the change of the fields it causes, u -> u J; `pull`
-    is its transpose, v -> v J'. `shape` is that of one sample's outputs. It holds until the weights
-    change.
+    is its transpose, v -> v J', both with the weights that the layer has when they are called.
+    `shape` is that of one sample's outputs, `inputs` is what the linear map sees of them.
     """
 
     push: Callable
     pull: Callable
     shape: tuple
+    inputs: torch.Tensor
 
 
 class DenseLayer(nn.Module):
@@ -80,13 +82,17 @@ class DenseLayer(nn.Module):
         """The regression problem of this layer: inputs and fields, one row for each field."""
         return x, h
 
-    def from_rows(self, rows, like):
-        """Fields in rows, as `rows` has them, in the shape of the fields `like`."""
-        return rows
-
     def pieces(self, x, h):
         """`rows` in pieces of bounded size."""
         yield self.rows(x, h)
+
+    def regressed(self, inputs, wanted, ridge, regression=None):
+        """Change of weights and bias that best gives a batch's fields what is `wanted` of them.
+
+        And the change of the fields that it gives. `regression` as in `sequential_fit`.
+        """
+        regression = regression or regress_batch
+        return regression(inputs, wanted, ridge, fit_intercept=self.bias is not None)
 
     def moments(self):
         """Empty `Moments` that fit this layer."""
@@ -104,11 +110,11 @@ class DenseLayer(nn.Module):
     def near(self, below):
         """The `Tangent` of this layer at outputs `below` of the layer below."""
         inputs = _fixed_tangent(self, below)
-        weight = self.weight.detach()
         return Tangent(
-            lambda change: inputs.push(change) @ weight,
-            lambda delta: inputs.pull(delta @ weight.T),
+            lambda change: inputs.push(change) @ self.weight.detach(),
+            lambda delta: inputs.pull(delta @ self.weight.detach().T),
             below.shape[1:],
+            inputs.inputs,
         )
 
     def to_below(self, method="pinv", damping=0.0, steps=None):
@@ -143,9 +149,13 @@ class ConvLayer(DenseLayer):
         patches = functional.unfold(x, c.kernel_size, c.dilation, c.padding, c.stride)
         return patches.transpose(1, 2).flatten(0, 1), h.flatten(2).transpose(1, 2).flatten(0, 1)
 
-    def from_rows(self, rows, like):
-        n, channels, height, width = like.shape
-        return rows.reshape(n, height, width, channels).permute(0, 3, 1, 2)
+    def regressed(self, inputs, wanted, ridge, regression=None):
+        if regression is None:
+            bias = self.bias is not None
+            return regress_patches(self.linear, inputs, wanted, ridge, fit_intercept=bias)
+        weight, bias, given = super().regressed(*self.rows(inputs, wanted), ridge, regression)
+        n, channels, height, width = wanted.shape
+        return weight, bias, given.reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
     def pieces(self, x, h):
         pixels = h[0, 0].numel()
@@ -156,12 +166,13 @@ class ConvLayer(DenseLayer):
 
     def near(self, below):
         inputs, c = _fixed_tangent(self, below), self.linear
-        seen = torch.Size([len(below), *inputs.shape])
         weight, how = c.weight.detach(), (c.stride, c.padding, c.dilation)
+        seen = inputs.inputs.shape
         return Tangent(
             lambda change: functional.conv2d(inputs.push(change), weight, None, *how),
             lambda delta: inputs.pull(conv2d_input(seen, weight, delta, *how)),
             below.shape[1:],
+            inputs.inputs,
         )
 
     def to_below(self, method="pinv", damping=0.0, steps=None):
@@ -179,7 +190,7 @@ def _in_inference(module, x):
 
 
 def _fixed_tangent(layer, below):
-    """The `Tangent` of the fixed modules alone; its `shape` is that of the linear map's inputs.
+    """The `Tangent` of the fixed modules alone.
 
     By the vector-Jacobian product and that one's own: it is linear in the vector, so its derivative
     is the Jacobian-vector product, and one forward pass serves any number of both.
@@ -189,7 +200,8 @@ def _fixed_tangent(layer, below):
         return Tangent(
             lambda change: change.reshape(inputs.shape),
             lambda delta: delta.reshape(below.shape),
-            inputs.shape[1:],
+            below.shape[1:],
+            inputs,
         )
     with torch.enable_grad():
         below = below.detach().requires_grad_()
@@ -199,7 +211,8 @@ def _fixed_tangent(layer, below):
     return Tangent(
         lambda change: torch.autograd.grad(pulled, v, change, retain_graph=True)[0],
         lambda delta: torch.autograd.grad(inputs, below, delta, retain_graph=True)[0],
-        inputs.shape[1:],
+        below.shape[1:],
+        inputs.detach(),
     )
 
 

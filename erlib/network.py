@@ -442,12 +442,12 @@ class ERNetwork(nn.Module):
         _same_length(x, labels)
         return x, labels
 
-    def problem(self, x, y, method, damping, steps):
+    def problem(self, x, y, inverse, damping, steps):
         """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
         x, observed = self._inputs(x), self._observed(y)
         _same_length(x, observed)
-        check_settings(method, damping, steps, name="inverse")
-        return x, observed, {"method": method, "damping": damping, "steps": steps}
+        check_settings(inverse, damping, steps, name="inverse")
+        return x, observed, {"method": inverse, "damping": damping, "steps": steps}
 
     def _observed(self, y):
         weight = self.layers[-1].weight

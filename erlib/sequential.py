@@ -99,9 +99,10 @@ def sequential_fit(
     code : float, 0 < code <= 1
         Size of the observed outputs of class labels, +code and -code; observed outputs that are
         given themselves (floating y) stay as they are.
-    first_update : bool
-        Whether to begin with one update of the hidden layers from all the data, with the relative
-        penalty `first_ridge`.
+    first_update : bool or int >= 1
+        Whether to begin with one update of the hidden layers from all the data, or from so many of
+        the first samples, with the relative penalty `first_ridge`. It keeps all fields of these
+        samples in memory, which for convolutions is much.
     factor : float >= 0, optional
         A fixed factor for hidden layers, in place of the regressed one.
     share : float > 0
@@ -111,7 +112,7 @@ def sequential_fit(
     wanted, regression : callables, optional
         For experiments: ``wanted(fields, observed)`` in place of `reflection` as the wanted change
         of the output fields, and ``regression(x, h, ridge, fit_intercept=...)`` in place of
-        `regress_batch`.
+        `erlib.regress_batch.regress_batch`, for a convolution on all its patches.
 
     Other parameters and errors as in `ERNetwork.fit`.
 
@@ -122,9 +123,12 @@ def sequential_fit(
     >>> net.score(data.x_test, data.y_test) > 0.96
     True
     """
-    x, observed, mapping = network.problem(x, y, inverse, damping, steps)
+    settings = {"inverse": inverse, "damping": damping, "steps": steps}
+    x, observed, mapping = network.problem(x, y, **settings)
     checks.positive("ridge", ridge)
     checks.not_negative("first_ridge", first_ridge)
+    if not isinstance(first_update, bool):
+        checks.positive_integer("first_update", first_update)
     if not 0 < checks.not_negative("code", code) <= 1:
         raise ValueError(f"code: expected a number above 0 and up to 1, found {code!r}")
     if getattr(y, "ndim", None) != 2:
@@ -135,32 +139,33 @@ def sequential_fit(
     batches = minibatches(len(x), batch_size, passes, seed)
     network.inverse_maps(**mapping)  # complains of a layer without such an inverse
     if first_update:
-        targets = network.targets(x, observed, inverse=inverse, damping=damping, steps=steps)
-        network.sweep(x, [*targets[:-1], None], ridge=first_ridge)
-        del targets  # as large as all fields
+        some = slice(None) if first_update is True else slice(first_update)
+        first = x[some]
+        targets = network.targets(first, observed[some], **settings)
+        network.sweep(first, [*targets[:-1], None], ridge=first_ridge)
+        del first, targets  # as large as all fields
     layers = network.layers
     wanted = wanted or functools.partial(reflection, layers[-1].activation)
-    regression = regression or regress_batch
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
-        inputs, fields = network.trace(x[part])
-        outputs = [layer.activation.f(h) for layer, h in zip(layers, fields[:-1])]
+        near, fields, outputs = [], [], x[part]
+        for layer in layers:
+            near.append(layer.near(outputs))
+            fields.append(layer.field(near[-1].inputs))
+            outputs = layer.activation.f(fields[-1])
+        factors = [layer.activation.factor(h) for layer, h in zip(layers, fields[:-1])]
+        slopes = [layer.activation.slope(h) for layer, h in zip(layers, fields[:-1])]
         left = wanted(fields[-1], observed[part])
         size = share * (1 - update / len(batches)) if decline else share
-        to_below, near = {}, {}  # of the layers that have their new weights
+        to_below = {}  # of the layers that have their new weights
         for index in reversed(range(len(layers))):
             asked = left
             for above in reversed(range(index + 1, len(layers))):
-                asked = to_below[above](asked, near[above])
-                asked = layers[above - 1].activation.factor(fields[above - 1]) * asked
-            weight, bias, caused = regression(
-                *layers[index].rows(inputs[index], asked),
-                ridge,
-                fit_intercept=layers[index].bias is not None,
+                asked = factors[above - 1] * to_below[above](asked, near[above])
+            weight, bias, caused = layers[index].regressed(
+                near[index].inputs, asked, ridge, regression
             )
-            caused = layers[index].from_rows(caused, asked)
             for below in range(index, len(layers) - 1):
-                caused = layers[below].activation.slope(fields[below]) * caused
-                caused = near[below + 1].push(caused)
+                caused = near[below + 1].push(slopes[below] * caused)
             move = size
             if index < len(layers) - 1:
                 move *= _best_factor(caused, left) if factor is None else factor
@@ -168,7 +173,6 @@ def sequential_fit(
             left = left - move * caused
             if index:
                 to_below[index] = layers[index].to_below(**mapping)
-                near[index] = layers[index].near(outputs[index - 1])
         if watch:
             watch(update + 1)
     return network
@@ -177,35 +181,6 @@ def sequential_fit(
 def reflection(activation, fields, observed):
     """H* - H: the change of the fields H that multiplies them by T / A, as `erlib.reflect`."""
     return activation.factor(fields) * (observed - activation.f(fields))
-
-
-def regress_batch(x, h, ridge, *, fit_intercept=True):
-    """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
-
-    For tensors already checked and a ridge > 0 that makes the matrix well conditioned: all is
-    computed in the dtype of x. Returns weight, bias (None without intercept) and the fields that
-    they give for x, which the dual form has for nothing.
-    """
-    x_mean, h_mean = x.mean(0), h.mean(0)
-    if fit_intercept:
-        x, h = x - x_mean, h - h_mean
-    n, d_in = x.shape
-    penalty = ridge * x.square().sum() / d_in
-    if penalty == 0:  # equal samples, or a layer without active inputs: nothing to regress on
-        penalty = penalty + 1
-    gram = x @ x.T if n < d_in else x.T @ x
-    gram.diagonal().add_(penalty)
-    factor = torch.linalg.cholesky(gram)
-    if n < d_in:
-        dual = torch.cholesky_solve(h, factor)
-        weight = x.T @ dual
-        given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
-    else:
-        weight = torch.cholesky_solve(x.T @ h, factor)
-        given = x @ weight
-    if not fit_intercept:
-        return weight, None, given
-    return weight, h_mean - x_mean @ weight, given + h_mean
 
 
 def _best_factor(caused, wanted):

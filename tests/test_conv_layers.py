@@ -78,7 +78,6 @@ def test_fields_are_patches_times_weights(settings, bias):
         np.testing.assert_allclose(rows, patches, rtol=1e-12)
         by_rows = rows @ found.weight + (0 if found.bias is None else found.bias)
         torch.testing.assert_close(of_fields, by_rows)
-        torch.testing.assert_close(found.from_rows(of_fields, h), h)
         torch.testing.assert_close(
             found.field(x, 2 * found.weight, found.bias),
             found.field(x) * 2 - (0 if found.bias is None else found.bias[:, None, None]),
@@ -240,6 +239,20 @@ def test_filters_as_large_as_the_image_are_a_dense_layer(loop, inverse):
         else:
             sequential_fit(net, x, y, batch_size=20, passes=2, **inverse)
     torch.testing.assert_close(as_conv(x), as_dense(x.flatten(1)), rtol=1e-7, atol=1e-7)
+
+
+def test_a_regression_of_its_own_gets_all_patches_in_rows():
+    found, x = layer(), draw(4, 2, 7, 6)
+    _, patches = by_loops(x, found.linear)
+    wanted, seen = draw(4, 3, 5, 4, seed=1), []
+
+    def copied(rows, fields, ridge, *, fit_intercept):
+        seen.append(rows)
+        return None, None, fields + fit_intercept * ridge
+
+    _, _, given = found.regressed(x, wanted, 2.0, copied)
+    np.testing.assert_allclose(seen[0], patches)
+    torch.testing.assert_close(given, wanted + 2.0)
 
 
 def test_a_filter_is_regressed_on_all_its_patches():

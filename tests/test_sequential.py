@@ -5,12 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from erlib import ERNetwork, reflect, regress
 from erlib.batches import minibatches
-from erlib.sequential import regress_batch, sequential_fit
+from erlib.sequential import sequential_fit
 
 
 def data(n=60, d=5, classes=3, seed=0):
@@ -86,40 +84,19 @@ def test_updates_are_those_of_the_formula(bias, batch_size, activation):
     weights, biases = reference(net, x, y, activation=activation, **chosen)
     sequential_fit(net, x, y, first_update=False, **chosen)
     for layer, weight, b in zip(net.layers, weights, biases):
-        np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-7, atol=1e-9)
         if layer.bias is not None:
-            np.testing.assert_allclose(layer.bias.detach().numpy(), b, rtol=1e-8, atol=1e-10)
+            np.testing.assert_allclose(layer.bias.detach().numpy(), b, rtol=1e-7, atol=1e-9)
 
 
-@settings(deadline=None)
-@given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.integers(0, 1000))
-def test_both_forms_of_the_regression_are_regress(n, d, fit_intercept, seed):
-    random = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, d, generator=random, dtype=torch.float64) + 0.5
-    h = torch.randn(n, 2, generator=random, dtype=torch.float64)
-    weight, bias, given_fields = regress_batch(x, h, 0.3, fit_intercept=fit_intercept)
-    expected, b = regress(x, h, ridge=0.3, fit_intercept=fit_intercept)
-    torch.testing.assert_close(weight, expected, rtol=1e-9, atol=1e-11)
-    if fit_intercept:
-        torch.testing.assert_close(bias, b, rtol=1e-9, atol=1e-11)
-    else:
-        assert bias is None
-    torch.testing.assert_close(given_fields, x @ expected + b, rtol=1e-9, atol=1e-11)
-
-
-def test_equal_samples_move_nothing_but_the_bias():
-    h = torch.tensor([[10.0, -10.0], [-30.0, 10.0]]).repeat(3, 1)
-    weight, bias, given_fields = regress_batch(torch.ones(6, 4), h, 1.0)
-    assert torch.equal(weight, torch.zeros(4, 2)) and torch.equal(bias, h.mean(0))
-    torch.testing.assert_close(given_fields, h.mean(0).expand(6, 2))
-
-
-def test_the_first_update_is_that_of_the_hidden_layers_alone():
+@pytest.mark.parametrize("samples", [True, 40])
+def test_the_first_update_is_that_of_the_hidden_layers_alone(samples):
     x, y = data()
     net, other = network(), network()
-    wanted = other.targets(x, coded(y))
-    other.sweep(x, [*wanted[:-1], None], ridge=1.5)
-    for each, first in ((net, True), (other, False)):
+    some = x if samples is True else x[:samples]
+    wanted = other.targets(some, coded(y)[: len(some)])
+    other.sweep(some, [*wanted[:-1], None], ridge=1.5)
+    for each, first in ((net, samples), (other, False)):
         sequential_fit(each, x, y, batch_size=30, first_ridge=1.5, first_update=first)
     for one, two in zip(net.parameters(), other.parameters()):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
@@ -253,6 +230,7 @@ def test_watch_sees_every_update_and_seeds_repeat():
         ({"first_ridge": -1}, "first_ridge"),
         ({"factor": -0.1}, "factor"),
         ({"share": 0}, "share"),
+        ({"first_update": 0}, "first_update"),
         ({"code": 0}, "code"),
         ({"code": 1.1}, "code"),
         ({"passes": 0}, "passes"),

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from .. import checks
 from ..layers import dense_only
-from ..sequential import regress_batch
+from ..regress_batch import regress_batch
 from .loop import declining
 
 

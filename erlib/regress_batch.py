@@ -1,0 +1,72 @@
+"""The second verb for a mini-batch: few samples, a large penalty, no sums to keep.
+
+`erlib.regress` answers once for all data, in float64. A batch is asked thousands of times, so here
+all is in the dtype of its inputs, by whichever Gram matrix is smaller or cheaper. The penalty is
+what keeps that safe: with a ridge near 1 or above, no matrix here is ill conditioned.
+"""
+
+import torch
+from torch.nn import functional
+from torch.nn.grad import conv2d_weight
+
+
+def regress_batch(x, h, ridge, *, fit_intercept=True):
+    """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
+
+    For tensors already checked and a ridge > 0 that makes the matrix well conditioned. Returns
+    weight, bias (None without intercept) and the fields that they give for x, which the dual form
+    has for nothing.
+    """
+    x_mean, h_mean = x.mean(0), h.mean(0)
+    if fit_intercept:
+        x, h = x - x_mean, h - h_mean
+    n, d_in = x.shape
+    gram = x @ x.T if n < d_in else x.T @ x
+    penalty = ridge * gram.trace() / d_in
+    solve = _penalised(gram, penalty)
+    if n < d_in:
+        dual = solve(h)
+        weight = x.T @ dual
+        given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
+    else:
+        weight = solve(x.T @ h)
+        given = x @ weight
+    if not fit_intercept:
+        return weight, None, given
+    return weight, h_mean - x_mean @ weight, given + h_mean
+
+
+def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=2):
+    r"""The same for a convolution: h `[n, channels, height, width]` on the patches of images x.
+
+    The patches P, one row a pixel of h, are mostly copies of each other: neighbours overlap. What
+    is asked of each counts in full, :math:`P'(H - \bar h)` is the weight gradient of the
+    convolution and needs no patch; but the Gram matrix :math:`P'P`, which takes most of the time,
+    is estimated from `every` second pixel along each side (1: from all), scaled to their number.
+
+    Returns weight `[d_in, channels]`, bias and the fields that they give, in the shape of h.
+    """
+    c = convolution
+    how = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
+    centre = h.mean((0, 2, 3), keepdim=True) if fit_intercept else 0
+    cross = conv2d_weight(x, c.weight.shape, h - centre, **how).flatten(1).T
+    sparse = how | {"stride": tuple(every * step for step in c.stride)}
+    patches = functional.unfold(x, c.kernel_size, **sparse).transpose(0, 1).flatten(1)
+    if fit_intercept:
+        patches = patches - patches.mean(1, keepdim=True)
+    pixels = h[:, 0].numel()
+    gram = patches @ patches.T * (pixels / patches.shape[1])
+    weight = _penalised(gram, ridge * gram.trace() / len(gram))(cross)
+    given = functional.conv2d(x, weight.T.reshape(c.weight.shape), **how)
+    if not fit_intercept:
+        return weight, None, given
+    bias = centre - given.mean((0, 2, 3), keepdim=True)
+    return weight, bias.flatten(), given + bias
+
+
+def _penalised(gram, penalty):
+    if penalty == 0:  # equal samples, or a layer without active inputs: nothing to regress on
+        penalty = penalty + 1
+    gram.diagonal().add_(penalty)
+    factor = torch.linalg.cholesky(gram)
+    return lambda cross: torch.cholesky_solve(cross, factor)
