@@ -99,6 +99,13 @@ def positive_integer(name, value):
     return int(value)
 
 
+def not_negative_integer(name, value):
+    """Raise ValueError unless `value` is an integer >= 0; return it as int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"{name}: expected an integer >= 0, found {value!r}")
+    return int(value)
+
+
 def choice(name, value, known):
     """Raise ValueError listing the known names unless `value` is one of them."""
     if not isinstance(value, str) or value not in known:

@@ -47,6 +47,7 @@ import functools
 import torch
 
 from . import checks
+from .augment import augmented
 from .batches import minibatches
 from .progress import progress
 
@@ -71,6 +72,7 @@ def sequential_fit(
     decline=True,
     wanted=None,
     regression=None,
+    augment=None,
     seed=0,
     watch=None,
 ):
@@ -114,6 +116,10 @@ def sequential_fit(
         of the output fields, and ``regression(x, h, ridge, fit_intercept=...)`` in place of
         `erlib.regress_batch.regress_batch`, for a convolution on all its patches.
 
+    augment : callable, optional
+        Called with the inputs of every batch, as they were given, returns those that are used
+        (`erlib.augment.shifts_and_flips`). The first update takes the data as they are.
+
     Other parameters and errors as in `ERNetwork.fit`.
 
     >>> import erlib
@@ -123,6 +129,7 @@ def sequential_fit(
     >>> net.score(data.x_test, data.y_test) > 0.96
     True
     """
+    shape = getattr(x, "shape", ())[1:]
     settings = {"inverse": inverse, "damping": damping, "steps": steps}
     x, observed, mapping = network.problem(x, y, **settings)
     checks.positive("ridge", ridge)
@@ -147,7 +154,7 @@ def sequential_fit(
     layers = network.layers
     wanted = wanted or functools.partial(reflection, layers[-1].activation)
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
-        near, fields, outputs = [], [], x[part]
+        near, fields, outputs = [], [], augmented(augment, x[part], shape)
         for layer in layers:
             near.append(layer.near(outputs))
             fields.append(layer.field(near[-1].inputs))

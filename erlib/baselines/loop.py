@@ -4,11 +4,12 @@ import time
 from typing import NamedTuple
 
 from .. import checks
+from ..augment import augmented
 from ..batches import minibatches
 from ..progress import progress
 
 
-def train(network, x, y, step, *, passes=1, batch_size=128, seed=0, watch=None):
+def train(network, x, y, step, *, passes=1, batch_size=128, augment=None, seed=0, watch=None):
     """Call ``step(x_batch, labels_batch)`` for every batch of every pass; returns the network.
 
     Parameters
@@ -21,15 +22,18 @@ def train(network, x, y, step, *, passes=1, batch_size=128, seed=0, watch=None):
         What one of the baselines returned for this network.
     passes, batch_size, seed
         As in `ERNetwork.fit`; the batches are the same ones.
+    augment : callable, optional
+        As in `erlib.sequential.sequential_fit`.
     watch : callable, optional
         Called with the number of updates so far after each of them.
 
     Raises ValueError for bad data or settings, before the first step.
     """
+    shape = getattr(x, "shape", ())[1:]
     x, labels = network.labelled(x, y)
     batches = minibatches(len(x), batch_size, passes, seed)
     for update, part in enumerate(progress(batches, f"train, {passes} passes"), 1):
-        step(x[part], labels[part])
+        step(augmented(augment, x[part], shape), labels[part])
         if watch:
             watch(update)
     return network
