@@ -42,12 +42,12 @@ def test_neither_scale_nor_rotation_nor_array_type_matters():
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, float("nan"), "x"])
 def test_delta_is_between_0_and_1(delta):
-    with pytest.raises(ValueError, match="^delta"):
+    with pytest.raises(ValueError, match=r"^delta"):
         effective_rank(torch.eye(3), delta)
 
 
 def test_outputs_are_checked():
-    with pytest.raises(ValueError, match="^outputs: expected 2 axes"):
+    with pytest.raises(ValueError, match=r"^outputs: expected 2 axes"):
         effective_rank(torch.zeros(3, 2, 2))
-    with pytest.raises(ValueError, match="^outputs: 1 of 4 entries are NaN"):
+    with pytest.raises(ValueError, match=r"^outputs: 1 of 4 entries are NaN"):
         effective_rank(torch.tensor([[1.0, float("nan")], [0.0, 1.0]]))
