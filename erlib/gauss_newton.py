@@ -46,10 +46,15 @@ def gauss_newton_changes(network, x, target, *, ridge=0.0):
         pair = (weight,) if bias is None else (weight, bias)
         jacobian = torch.func.jacrev(output, argnums=tuple(range(len(pair))))(*pair)
         rows = torch.cat([part.reshape(residual.numel(), -1) for part in jacobian], 1)
-        damping = (ridge * rows.square().sum() / rows.shape[1]).sqrt()
-        rows = torch.cat([rows, damping * torch.eye(rows.shape[1], dtype=rows.dtype)])
-        wanted = torch.cat([residual.flatten(), rows.new_zeros(rows.shape[1])])
-        step = least_squares(rows, wanted)
+        damping = ridge * rows.square().sum() / rows.shape[1]
+        if len(rows) < rows.shape[1] and damping > 0:  # J'(JJ' + lambda I)^-1 r, the smaller matrix
+            gram = rows @ rows.T
+            gram.diagonal().add_(damping)
+            step = rows.T @ torch.linalg.solve(gram, residual.flatten())
+        else:
+            rows = torch.cat([rows, damping.sqrt() * torch.eye(rows.shape[1], dtype=rows.dtype)])
+            wanted = torch.cat([residual.flatten(), rows.new_zeros(rows.shape[1])])
+            step = least_squares(rows, wanted)
         change = step[: weight.numel()].reshape(weight.shape)
         changes.append((change, None if bias is None else step[weight.numel() :]))
     return finite(changes)

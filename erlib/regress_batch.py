@@ -36,13 +36,14 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     return weight, h_mean - x_mean @ weight, given + h_mean
 
 
-def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=2):
+def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None):
     r"""The same for a convolution: h `[n, channels, height, width]` on the patches of images x.
 
     The patches P, one row a pixel of h, are mostly copies of each other: neighbours overlap. What
     is asked of each counts in full, :math:`P'(H - \bar h)` is the weight gradient of the
     convolution and needs no patch; but the Gram matrix :math:`P'P`, which takes most of the time,
-    is estimated from `every` second pixel along each side (1: from all), scaled to their number.
+    is estimated from one in `every` pixels along each side and scaled to their number. Unless given
+    that is 2 where it leaves at least twice as many patches as inputs, and else 1, which is exact.
 
     Returns weight `[d_in, channels]`, bias and the fields that they give, in the shape of h.
     """
@@ -50,13 +51,16 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=2):
     how = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
     centre = h.mean((0, 2, 3), keepdim=True) if fit_intercept else 0
     cross = conv2d_weight(x, c.weight.shape, h - centre, **how).flatten(1).T
+    pixels, d_in = h[:, 0].numel(), c.weight[0].numel()
+    if every is None:
+        some = h[:, 0, ::2, ::2].numel()
+        every = 2 if some >= 2 * d_in else 1
     sparse = how | {"stride": tuple(every * step for step in c.stride)}
     patches = functional.unfold(x, c.kernel_size, **sparse).transpose(0, 1).flatten(1)
     if fit_intercept:
         patches = patches - patches.mean(1, keepdim=True)
-    pixels = h[:, 0].numel()
     gram = patches @ patches.T * (pixels / patches.shape[1])
-    weight = _penalised(gram, ridge * gram.trace() / len(gram))(cross)
+    weight = _penalised(gram, ridge * gram.trace() / d_in)(cross)
     given = functional.conv2d(x, weight.T.reshape(c.weight.shape), **how)
     if not fit_intercept:
         return weight, None, given

@@ -89,3 +89,11 @@ def test_black_images_move_nothing_but_the_bias():
     weight, bias, _ = regress_patches(nn.Conv2d(1, 3, 3), torch.zeros(4, 1, 7, 7), h, 1.0)
     assert torch.equal(weight, torch.zeros(9, 3))
     torch.testing.assert_close(bias, h.mean((0, 2, 3)))
+
+
+@pytest.mark.parametrize(("n", "every"), [(7, 1), (8, 2)])
+def test_every_second_pixel_is_enough_where_it_leaves_twice_as_many_patches_as_inputs(n, every):
+    convolution = nn.Conv2d(1, 2, 4).double()  # 16 inputs; 4 pixels of 16 an image
+    x, h = draw(n, 1, 7, 7), draw(n, 2, 4, 4, seed=1)
+    weights = [regress_patches(convolution, x, h, 1.0, every=e)[0] for e in (None, 1, 2)]
+    assert torch.equal(weights[0], weights[every]) and not torch.equal(weights[1], weights[2])
