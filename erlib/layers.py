@@ -24,7 +24,7 @@ _ACTIVATIONS = {
 }
 _RESHAPES = (nn.Flatten, nn.Dropout, nn.Dropout2d)  # in inference form; their inverse is exact
 _FIXED = tuple(kind for kind in ARGUMENTS if kind not in (nn.Linear, nn.Conv2d))
-_AT_ONCE = 2**24  # numbers of patches held at a time
+AT_ONCE = 2**24  # numbers of patches, or of the fields of images, held at a time
 
 
 class Tangent(NamedTuple):
@@ -55,6 +55,11 @@ class DenseLayer(nn.Module):
         self.linear = linear
         self.activation = activation
         self.reshapes = all(isinstance(module, _RESHAPES) for module in before)
+
+    @property
+    def has_matrix(self):
+        """Whether the layer's own W is the matrix from the outputs below to its fields."""
+        return self.reshapes
 
     @property
     def weight(self):
@@ -122,7 +127,7 @@ class DenseLayer(nn.Module):
 
         What depends on the weights alone is done once, here.
         """
-        if self.reshapes and method in ("pinv", "damped"):
+        if self.has_matrix and method in ("pinv", "damped"):
             inverse = inverse_map(self.weight, method, damping, steps)
             return lambda delta, near: inverse(delta).reshape(-1, *near.shape)
         return _matrix_free(self, method, steps)
@@ -134,6 +139,10 @@ class ConvLayer(DenseLayer):
     The regression's inputs are the patches that the filters see; W has one row for each of their
     numbers and one column for each channel of the fields.
     """
+
+    @property
+    def has_matrix(self):
+        return False
 
     def field(self, x, weight=None, bias=None):
         """H `[n, channels, height, width]` of x, with its own weights unless others are given."""
@@ -159,7 +168,7 @@ class ConvLayer(DenseLayer):
 
     def pieces(self, x, h):
         pixels = h[0, 0].numel()
-        samples = max(1, min(_AT_ONCE // self.weight.shape[0], CHUNK) // pixels)
+        samples = max(1, min(AT_ONCE // self.weight.shape[0], CHUNK) // pixels)
         for start in range(0, len(x), samples):
             part = slice(start, start + samples)
             yield self.rows(x[part], h[part])

@@ -24,7 +24,7 @@ from .activations import activation as activation_by_name
 from .batches import generator, minibatches
 from .coding import class_labels, observed_outputs
 from .invert import check_settings
-from .layers import ConvLayer, paired
+from .layers import AT_ONCE, ConvLayer, paired
 from .progress import progress
 from .reflect import reflected
 from .regress import CHUNK
@@ -125,7 +125,7 @@ class ERNetwork(nn.Module):
 
     @torch.no_grad()
     def one_update(
-        self, x, y, *, ridge=3.0, readout_ridge=1e-5, inverse="pinv", damping=0.0, steps=None
+        self, x, y, *, ridge=3.0, readout_ridge=1e-5, inverse=None, damping=0.0, steps=None
     ):
         """One ER update of every layer from all the data; returns self.
 
@@ -141,7 +141,9 @@ class ERNetwork(nn.Module):
         ridge, readout_ridge : float >= 0
             Relative penalty (`erlib.regress`) of the hidden layers and of the last layer.
         inverse, damping, steps
-            The inverse mapping: `method`, `damping` and `steps` of `erlib.invert`.
+            The inverse mapping: `method`, `damping` and `steps` of `erlib.invert`. Unless given it
+            is ``pinv`` where every layer above the first has a matrix to invert, else
+            ``transpose``; convolutions take that or ``cg``.
 
         Raises
         ------
@@ -154,7 +156,7 @@ class ERNetwork(nn.Module):
         return self.sweep(x, targets, ridge=ridge, readout_ridge=readout_ridge)
 
     @torch.no_grad()
-    def targets(self, x, y, *, inverse="pinv", damping=0.0, steps=None):
+    def targets(self, x, y, *, inverse=None, damping=0.0, steps=None):
         """The fields H* that the data ask of each layer, first layer first.
 
         Of shape `[n, d_out]`, or `[n, d_out, height, width]` for a convolution.
@@ -166,7 +168,7 @@ class ERNetwork(nn.Module):
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         to_below = self.inverse_maps(**inverse)
         wanted = []
-        for part in progress(_chunks(len(x)), "targets"):
+        for part in progress(self._chunks(x), "targets"):
             _, fields = self.trace(x[part])
             wanted = wanted or [x.new_empty(len(x), *h.shape[1:]) for h in fields]
             for h_star, rows in zip(self.top_down(fields, observed[part], to_below), wanted):
@@ -191,14 +193,14 @@ class ERNetwork(nn.Module):
             weight, bias = layer.weight, layer.bias
             if h_star is not None:
                 moments = layer.moments()
-                for part in progress(_chunks(len(x)), f"layer {len(new) + 1} of {len(targets)}"):
+                for part in progress(self._chunks(x), f"layer {len(new) + 1} of {len(targets)}"):
                     for rows in layer.pieces(layer.inputs(inputs[part]), h_star[part]):
                         moments.accumulate(*rows)
                 weight, bias = moments.solve(penalty)
             new.append((weight, bias))
             if len(new) < len(targets):
                 outputs = None
-                for part in _chunks(len(x)):
+                for part in self._chunks(x):
                     field = layer.field(layer.inputs(inputs[part]), weight, bias)
                     if outputs is None:
                         outputs = inputs.new_empty(len(x), *field.shape[1:])
@@ -221,7 +223,7 @@ class ERNetwork(nn.Module):
         batch_size=500,
         share=None,
         ridge=0.3,
-        inverse="pinv",
+        inverse=None,
         damping=0.0,
         steps=None,
         seed=0,
@@ -278,17 +280,17 @@ class ERNetwork(nn.Module):
         """
         checks.positive_integer("updates", updates)
         checks.not_negative("readout_ridge", readout_ridge)
-        x, observed, _ = self.problem(x, y, "pinv", 0.0, None)
+        x, observed, _ = self.problem(x, y, None, 0.0, None)
         layer = self.layers[-1]
         inputs = x.new_empty(len(x), layer.weight.shape[0])
         moments = layer.moments()
-        for part in progress(_chunks(len(x)), "settle"):
+        for part in progress(self._chunks(x), "settle"):
             inputs[part] = self.trace(x[part])[0][-1]
             moments.accumulate(*layer.rows(inputs[part], observed[part]))
         weight, bias = layer.weight, layer.bias
 
         def fields_wanted():
-            for part in _chunks(len(x)):
+            for part in self._chunks(x):
                 h = layer.field(inputs[part], weight, bias)
                 yield layer.rows(inputs[part], reflected(h, observed[part], layer.activation))
 
@@ -299,7 +301,7 @@ class ERNetwork(nn.Module):
         return self
 
     @torch.no_grad()
-    def changes(self, x, y, *, ridge=0.3, inverse="pinv", damping=0.0, steps=None):
+    def changes(self, x, y, *, ridge=0.3, inverse=None, damping=0.0, steps=None):
         r"""What the data ask `fit` to add to each layer, before its share; nothing is changed.
 
         .. math:: \Delta W_l, \Delta b_l = \mathrm{regress}(A_{l-1}, H_l^* - H_l).
@@ -382,15 +384,25 @@ class ERNetwork(nn.Module):
         for layer in self.layers:
             linear, width = layer.linear, layer.weight.shape[1]
             convolved = isinstance(linear, nn.Conv2d)
-            sizes.append(f"{width}c{linear.kernel_size[0]}" if convolved else width)
+            kernel = linear.kernel_size if convolved else ()
+            kernel = "x".join(map(str, kernel[:1] if len(set(kernel)) == 1 else kernel))
+            sizes.append(f"{width}c{kernel}" if convolved else width)
         names = [layer.activation.name for layer in self.layers]
         return f"ERNetwork({'-'.join(map(str, sizes))}, {', '.join(names)})"
 
     # ------------------------------------------------------------------ inside
 
+    def _chunks(self, x):
+        """Samples whose fields are held at once: of images, as many as make bounded numbers."""
+        size = CHUNK
+        if any(isinstance(layer, ConvLayer) for layer in self.layers):
+            largest = max(h.numel() for h in self.trace(x[:1])[1])
+            size = min(size, max(1, AT_ONCE // largest))
+        return [slice(start, start + size) for start in range(0, len(x), size)]
+
     def _output_fields(self, x):
         x = self._inputs(x)
-        return torch.cat([self(x[part]) for part in _chunks(len(x))])
+        return torch.cat([self(x[part]) for part in self._chunks(x)])
 
     def inverse_maps(self, **inverse):
         """For each layer but the first, the map from its fields to the outputs below."""
@@ -446,6 +458,9 @@ class ERNetwork(nn.Module):
         """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
         x, observed = self._inputs(x), self._observed(y)
         _same_length(x, observed)
+        if inverse is None:
+            direct = all(layer.has_matrix for layer in self.layers[1:])
+            inverse = "pinv" if direct else "transpose"
         check_settings(inverse, damping, steps, name="inverse")
         return x, observed, {"method": inverse, "damping": damping, "steps": steps}
 
@@ -465,10 +480,6 @@ class ERNetwork(nn.Module):
                     raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
             wanted.append(h_star)
         return wanted
-
-
-def _chunks(n):
-    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
 
 
 def _linear(d_in, d_out, bias, dtype):

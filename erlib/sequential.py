@@ -62,7 +62,7 @@ def sequential_fit(
     batch_size=128,
     ridge=10.0,
     code=0.8,
-    inverse="pinv",
+    inverse=None,
     damping=0.0,
     steps=None,
     first_update=True,

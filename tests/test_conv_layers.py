@@ -89,7 +89,7 @@ def test_pieces_are_the_rows_in_their_order(monkeypatch):
     found, x = layer(), draw(5, 2, 7, 6)
     h = found.field(x).detach()
     rows, fields = found.rows(x, h)
-    monkeypatch.setattr("erlib.layers._AT_ONCE", 2 * rows.shape[1] * h[0, 0].numel())
+    monkeypatch.setattr("erlib.layers.AT_ONCE", 2 * rows.shape[1] * h[0, 0].numel())
     pieces = list(found.pieces(x, h))
     assert [len(piece[0]) for piece in pieces] == [2 * 20, 2 * 20, 20]
     assert torch.equal(torch.cat([piece[0] for piece in pieces]), rows)
@@ -255,6 +255,33 @@ def test_a_regression_of_its_own_gets_all_patches_in_rows():
     torch.testing.assert_close(given, wanted + 2.0)
 
 
+def test_how_many_images_are_held_at_once_changes_nothing(monkeypatch):
+    (x, y), nets = images(), [ERNetwork(network()), ERNetwork(network())]
+    largest = max(h[0].numel() for h in nets[0].trace(x[:1])[1])
+    found = []
+    for net, size in zip(nets, (len(x), 7)):
+        monkeypatch.setattr("erlib.network.AT_ONCE", size * largest)
+        net.one_update(x, y, ridge=0.1).settle(x, y, updates=2)
+        found.append(net.decision_function(x))
+        assert max(part.stop - part.start for part in net._chunks(x)) == size
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-8)
+
+
+def test_without_a_name_the_inverse_is_the_one_that_the_layers_have():
+    x, y = images()
+    nets = [ERNetwork(network()) for _ in range(3)]
+    nets[0].fit(x, y, batch_size=20)
+    nets[1].fit(x, y, batch_size=20, inverse="transpose")
+    assert torch.equal(nets[0](x), nets[1](x))
+    mixed = []
+    for _ in range(2):
+        dense = [drawn(nn.Linear(72, 5)), "relu", drawn(nn.Linear(5, 3))]
+        mixed.append(ERNetwork([conv(1, 2), nn.ReLU(), nn.Flatten(), *dense]))
+    mixed[0].one_update(x, y)  # a convolution below all others needs no inverse
+    mixed[1].one_update(x, y, inverse="pinv")
+    assert torch.equal(mixed[0](x), mixed[1](x))
+
+
 def test_a_filter_is_regressed_on_all_its_patches():
     x, y = images()
     net = ERNetwork(network())
@@ -289,7 +316,7 @@ def test_no_layer_moves_where_one_has_no_inverse():
     module, (x, y) = network(), images()
     before = module(x).detach()
     with pytest.raises(ValueError, match=r"^inverse: 'pinv' needs the matrix"):
-        sequential_fit(ERNetwork(module), x, y, first_update=False)
+        sequential_fit(ERNetwork(module), x, y, first_update=False, inverse="pinv")
     assert torch.equal(module(x), before)
 
 
@@ -320,6 +347,8 @@ def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
     assert torch.equal(back(x), net(x))
     assert str(back.layers) == str(net.layers) and repr(back) == repr(net)
     assert repr(net) == "ERNetwork(1-2c3-3, relu, erf)"
+    oblong = [conv(1, 2, kernel_size=(2, 3)), "relu", nn.Flatten(), drawn(nn.Linear(2, 3))]
+    assert repr(ERNetwork(oblong)) == "ERNetwork(1-2c2x3-3, relu, tanh)"
 
 
 BAD = {

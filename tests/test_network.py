@@ -695,7 +695,7 @@ def test_a_score_needs_labels(case):
 
 BAD_INVERSE = [
     ({"inverse": "inverse"}, "inverse: unknown 'inverse'"),
-    ({"inverse": None}, "inverse: unknown None"),
+    ({"inverse": 3}, "inverse: unknown 3"),
     ({"inverse": "damped"}, "damping: 0.0 with inverse 'damped'"),
     ({"damping": 0.1}, "damping: 0.1 with inverse 'pinv'"),
     ({"inverse": "damped", "damping": np.nan}, "damping: expected a finite number >= 0, found nan"),
