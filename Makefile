@@ -32,9 +32,10 @@ refresh: $(INSTALLED) ## renew the stored outputs and figures of all notebooks
 readme: $(INSTALLED) ## write the collected results into the table of README.md
 	$(BIN)/erlib readme
 
-bench: $(INSTALLED) ## measure time and memory of an update, and the time to an accuracy
+bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time to an accuracy
 	$(BIN)/python benchmarks/one_update.py
 	$(BIN)/python benchmarks/regress_memory.py
+	$(BIN)/python benchmarks/convolution_pass.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
 
 clean: ## remove runs/ and caches; data/ and .venv stay

@@ -10,8 +10,10 @@ from .record import write_atomically
 from .tables import gains, markdown, select
 
 CONTROLS = ("random features", "shuffled", "own fields")
+VIEWS = {"as they are": ["accuracy"], "augmented": ["accuracy", "both views"]}
 END = "<!-- end of results -->"
-BEGIN = {"one update": "<!-- results: one update -->", "training": "<!-- results: training -->"}
+BLOCKS = ("one update", "training", "convolution")
+BEGIN = {name: f"<!-- results: {name} -->" for name in BLOCKS}
 
 
 def read_rows(path):
@@ -112,6 +114,45 @@ def training_table(folder=None):
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
 
 
+def convolution_table(folder=None):
+    """Markdown: one update on fixed filters, and trained convolutional networks.
+
+    Behind a semicolon: fields averaged over an image and its changed copy.
+
+    From the tables ``05_convolution*.front_end.csv`` and ``.curves.csv`` in `folder`
+    (``results/full`` unless given); a line that says so if there is none.
+    """
+    files = _tables("05_convolution", "curves", folder)
+    if not files:
+        return "*Not collected yet: `erlib run 5 --profile full`, then `erlib collect`.*"
+    lines, notes = [], []
+    for file in files:
+        result = file.with_name(file.name.replace(".curves.csv", ".json"))
+        settings = json.loads(result.read_text(encoding="utf-8"))["parameters"]
+        rows = read_rows(file)
+        count = _seeds(rows)
+        front = read_rows(file.with_name(file.name.replace(".curves.csv", ".front_end.csv")))
+        for filters, arm in dict.fromkeys((row["filters"], row["arm"]) for row in front):
+            group = select(front, filters=filters, arm=arm)
+            views = [percent([row[of] for row in group], digits=2) for of in VIEWS[arm]]
+            took = f"{mean_interval([row['seconds'] for row in group])[0]:.0f}"
+            name = f"one update, images {arm}{_fewer(group, count)}"
+            lines.append(
+                [settings["dataset"], f"{filters} fixed filters", name, "; ".join(views), 1, took]
+            )
+        for kind, arm in dict.fromkeys((row["kind"], row["arm"]) for row in rows):
+            ends = _last_points(select(rows, kind=kind, arm=arm))
+            network = f"{kind}, {'-'.join(map(str, settings[kind]))}"
+            took = f"{mean_interval([row['seconds'] for row in ends])[0]:.0f}"
+            accuracy = percent([row["accuracy"] for row in ends], digits=2)
+            passes = f"{ends[0]['passes']:g}"
+            arm = arm + _fewer(ends, count)
+            lines.append([settings["dataset"], network, arm, accuracy, passes, took])
+        notes.append(_note(file, ".curves.csv"))
+    head = ["data set", "network", "method", "test accuracy, %", "passes", "seconds"]
+    return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
+
+
 def with_results(text, name, table):
     """README's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
     marks = re.compile(f"{re.escape(BEGIN[name])}.*?{re.escape(END)}", re.DOTALL)
@@ -122,8 +163,8 @@ def with_results(text, name, table):
 
 def renewed(text):
     """README's `text` with all blocks as the present results have them."""
-    for name, table in (("one update", one_update_table()), ("training", training_table())):
-        text = with_results(text, name, table)
+    for name, table in zip(BLOCKS, (one_update_table, training_table, convolution_table)):
+        text = with_results(text, name, table())
     return text
 
 

@@ -61,6 +61,40 @@ def curves(results):
     return results
 
 
+@pytest.fixture
+def convolution(curves):
+    """And convolutional networks of two seeds, with a front end."""
+    points = [(seed, passes) for seed in (0, 1) for passes in (0, 5)]
+    rows = [
+        {"kind": "small", "arm": "sequential ER", "seed": seed, "updates": 100 * passes}
+        | {"passes": passes, "seconds": 4.0 * passes, "accuracy": 0.5 + 0.08 * passes + 0.02 * seed}
+        for seed, passes in points
+    ]
+    front = [
+        {
+            "arm": arm,
+            "filters": 8,
+            "seed": seed,
+            "accuracy": accuracy,
+            "both views": accuracy + 0.01,
+        }
+        | {"features": 64, "seconds": 3.0}
+        for arm, accuracy in (("as they are", 0.7), ("augmented", 0.71))
+        for seed in (0, 1)
+    ]
+    result = {
+        "command": "erlib run 5",
+        "parameters": {"seeds": [0, 1], "dataset": "toy", "small": [3, 4]},
+        "recorded": {"curves": rows, "front_end": front},
+        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
+    }
+    folder = curves.parent / "run5"
+    folder.mkdir()
+    (folder / "05_convolution.json").write_text(json.dumps(result))
+    collect([folder], curves)
+    return curves
+
+
 def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -88,9 +122,19 @@ def test_training_table_has_the_last_point_of_each_seed(curves):
     assert lines[0][3].split()[0] == "96.50" and lines[0][4:] == ["3", "30", "6"]
 
 
-def test_tables_name_the_command_and_the_machine(curves):
-    for table, command in ((readme.one_update_table, "run 3"), (readme.training_table, "run 4")):
-        note = table(curves).splitlines()[-1]
+def test_convolution_table_has_the_front_end_and_the_last_points(convolution):
+    lines = [cells(line) for line in readme.convolution_table(convolution).splitlines()[2:5]]
+    assert lines[0][:3] == ["toy", "8 fixed filters", "one update, images as they are"]
+    assert lines[0][3:] == ["70.00 ± 0.00", "1", "3"]
+    assert lines[1][3] == "71.00 ± 0.00; 72.00 ± 0.00"
+    assert lines[2][:3] == ["toy", "small, 3-4", "sequential ER"]
+    assert lines[2][3].split()[0] == "91.00" and lines[2][4:] == ["5", "20"]
+
+
+def test_tables_name_the_command_and_the_machine(convolution):
+    tables = (readme.one_update_table, readme.training_table, readme.convolution_table)
+    for table, command in zip(tables, ("run 3", "run 4", "run 5")):
+        note = table(convolution).splitlines()[-1]
         assert f"erlib {command}" in note and "2 seeds" in note and "torch 2.13.0" in note
 
 
@@ -108,6 +152,7 @@ def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
 def test_missing_results_and_marks_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="03_one_update"):
         readme.one_update_table(tmp_path)
-    assert "Not collected yet" in readme.training_table(tmp_path)
+    for table in (readme.training_table, readme.convolution_table):
+        assert "Not collected yet" in table(tmp_path)
     with pytest.raises(ValueError, match="expected one block"):
         readme.with_results("no marks", "training", "table")
