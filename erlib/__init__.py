@@ -12,7 +12,8 @@ dtype, and results come back as what was given.
 found. The theory has modules of its own: `erlib.implicit_loss`, `erlib.gradient` (the same update
 by automatic differentiation) and `erlib.gauss_newton`. `erlib.sequential` is the named variant that
 trains in mini-batches without a step length, `erlib.baselines` what ER is compared with,
-`erlib.patches` a front end without labels.
+`erlib.patches` a front end without labels. `erlib.convolutional` makes convolutional networks,
+`erlib.augment` changes their images, `erlib.effective_rank` counts the directions of a layer.
 """
 
 from .activations import activation
