@@ -82,35 +82,16 @@ def training_table(folder=None):
         return "*Not collected yet: `erlib run 4 --profile full`, then `erlib collect`.*"
     lines, notes = [], []
     for file in files:
-        result = file.with_name(file.name.replace(".curves.csv", ".json"))
-        settings = json.loads(result.read_text(encoding="utf-8"))["parameters"]
-        rows = read_rows(file)
+        settings, rows, wide = _settings(file), read_rows(file), read_rows(_beside(file, "wide"))
         count = _seeds(rows)
-        wide = read_rows(file.with_name(file.name.replace(".curves.csv", ".wide.csv")))
         for width, group in ((settings["hidden"], rows), (wide[0]["width"], wide)):
             for arm in dict.fromkeys(row["arm"] for row in group):
-                ends = _last_points(select(group, arm=arm))
-                lines.append(
-                    [
-                        settings["dataset"],
-                        width,
-                        arm + _fewer(ends, count),
-                        percent([row["accuracy"] for row in ends], digits=2),
-                        f"{ends[0]['passes']:g}",
-                        ends[0]["updates"],
-                        f"{mean_interval([row['seconds'] for row in ends])[0]:.0f}",
-                    ]
-                )
+                name, accuracy, passes, updates, seconds = _end(select(group, arm=arm), arm, count)
+                line = [settings["dataset"], width, name, accuracy, passes, updates, seconds]
+                lines.append(line)
         notes.append(_note(file, ".curves.csv"))
-    head = [
-        "data set",
-        "hidden units",
-        "method",
-        "test accuracy, %",
-        "passes",
-        "updates",
-        "seconds",
-    ]
+    head = ["data set", "hidden units", "method", "test accuracy, %"]
+    head += ["passes", "updates", "seconds"]
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
 
 
@@ -127,27 +108,22 @@ def convolution_table(folder=None):
         return "*Not collected yet: `erlib run 5 --profile full`, then `erlib collect`.*"
     lines, notes = [], []
     for file in files:
-        result = file.with_name(file.name.replace(".curves.csv", ".json"))
-        settings = json.loads(result.read_text(encoding="utf-8"))["parameters"]
-        rows = read_rows(file)
-        count = _seeds(rows)
-        front = read_rows(file.with_name(file.name.replace(".curves.csv", ".front_end.csv")))
+        settings, rows, front = (
+            _settings(file),
+            read_rows(file),
+            read_rows(_beside(file, "front_end")),
+        )
+        data, count = settings["dataset"], _seeds(rows)
         for filters, arm in dict.fromkeys((row["filters"], row["arm"]) for row in front):
             group = select(front, filters=filters, arm=arm)
             views = [percent([row[of] for row in group], digits=2) for of in VIEWS[arm]]
-            took = f"{mean_interval([row['seconds'] for row in group])[0]:.0f}"
             name = f"one update, images {arm}{_fewer(group, count)}"
-            lines.append(
-                [settings["dataset"], f"{filters} fixed filters", name, "; ".join(views), 1, took]
-            )
+            line = [data, f"{filters} fixed filters", name, "; ".join(views), 1, _took(group)]
+            lines.append(line)
         for kind, arm in dict.fromkeys((row["kind"], row["arm"]) for row in rows):
-            ends = _last_points(select(rows, kind=kind, arm=arm))
             network = f"{kind}, {'-'.join(map(str, settings[kind]))}"
-            took = f"{mean_interval([row['seconds'] for row in ends])[0]:.0f}"
-            accuracy = percent([row["accuracy"] for row in ends], digits=2)
-            passes = f"{ends[0]['passes']:g}"
-            arm = arm + _fewer(ends, count)
-            lines.append([settings["dataset"], network, arm, accuracy, passes, took])
+            name, accuracy, passes, _, seconds = _end(select(rows, kind=kind, arm=arm), arm, count)
+            lines.append([data, network, name, accuracy, passes, seconds])
         notes.append(_note(file, ".curves.csv"))
     head = ["data set", "network", "method", "test accuracy, %", "passes", "seconds"]
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
@@ -182,6 +158,34 @@ def _tables(notebook, table, folder):
     """One table of a notebook for each of its full runs, the notebook's own name first."""
     found = (folder or paths.RESULTS).glob(f"{notebook}*.{table}.csv")
     return sorted(found, key=lambda file: len(file.name))
+
+
+def _settings(file):
+    """Parameters of the run that a table of curves is from."""
+    result = file.with_name(file.name.replace(".curves.csv", ".json"))
+    return json.loads(result.read_text(encoding="utf-8"))["parameters"]
+
+
+def _beside(file, table):
+    return file.with_name(file.name.replace(".curves.csv", f".{table}.csv"))
+
+
+def _end(rows, arm, count):
+    """Where the curves of a method end: its name, accuracy, passes, updates, seconds."""
+    ends = _last_points(rows)
+    accuracy = percent([row["accuracy"] for row in ends], digits=2)
+    first = ends[0]
+    return (
+        arm + _fewer(ends, count),
+        accuracy,
+        f"{first['passes']:g}",
+        first["updates"],
+        _took(ends),
+    )
+
+
+def _took(rows):
+    return f"{mean_interval([row['seconds'] for row in rows])[0]:.0f}"
 
 
 def _last_points(rows):
