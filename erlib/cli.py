@@ -1,15 +1,15 @@
-"""The command line: ``erlib run``, ``refresh``, ``collect``, ``readme`` and ``data``."""
+"""The command line: ``erlib run``, ``sweep``, ``collect``, ``show`` and the maintainers' verbs."""
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
 from . import __version__
-from .collect import collect as collect_results
 from .datasets_cli import data
 from .parameters import from_text
-from .readme import renew as renew_readme
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +31,8 @@ def _mistakes_as_usage_errors():
         yield
     except (ValueError, FileNotFoundError) as error:
         raise click.UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(130)  # what there is to say has been said
 
 
 class _Yaml(click.ParamType):
@@ -45,9 +47,46 @@ class _Yaml(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-_timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."
+def _options(*options):
+    """Several options as one decorator."""
+
+    def decorate(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_seconds = click.FloatRange(min=0, min_open=True)
+_timeout = click.option("--timeout", type=_seconds, help="Seconds a cell may take.")
+_values = click.option(
+    "-p",
+    "overrides",
+    type=(str, _Yaml()),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter.",
 )
+_how = _options(
+    click.option("--force", is_flag=True, help="Run again what is done already."),
+    click.option("--stop", is_flag=True, help="Stop at the first run that fails."),
+    click.option(
+        "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once."
+    ),
+    click.option(
+        "--dask", metavar="ADDRESS", help="Run on the workers of this scheduler, or local:N."
+    ),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads of each kernel."),
+    _timeout,
+    click.option("--limit", type=_seconds, help="Seconds a run may take."),
+)
+
+
+def _once(overrides):
+    if len(dict(overrides)) < len(overrides):
+        raise ValueError("-p sets the same parameter twice")
+    return dict(overrides)
 
 
 @main.command()
@@ -59,34 +98,145 @@ _timeout = click.option(
     show_default=True,
     help="quick: the defaults. full: notebooks/full/*.yaml.",
 )
-@click.option(
-    "-p",
-    "overrides",
-    type=(str, _Yaml()),
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Set a parameter of the selected notebooks.",
-)
+@_values
 @click.option("--output", type=click.Path(file_okay=False), help="Folder to write or resume.")
-@click.option("--force", is_flag=True, help="Run again what is done already.")
-@click.option("--stop", is_flag=True, help="Stop at the first notebook that fails.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of each kernel.")
-@_timeout
-def run(selection, profile, overrides, output, force, stop, threads, timeout):
+@_how
+def run(selection, profile, overrides, **how):
     """Run notebooks into a new folder below runs/.
 
     SELECTION is numbers (3), ranges (1-3) or names (03_one_update); all if there is none.
     """
-    from . import runs  # loading papermill takes a second that other commands can do without
+    from . import batch, runs  # loading papermill takes a second that other commands can do without
 
     with _mistakes_as_usage_errors():
-        if len(dict(overrides)) < len(overrides):
-            raise ValueError("-p sets the same parameter twice")
-        planned = runs.plan(selection, profile=profile, overrides=dict(overrides))
-        failed = runs.run(
-            planned, output=output, force=force, stop=stop, threads=threads, timeout=timeout
-        )
+        planned = runs.plan(selection, profile=profile, overrides=_once(overrides))
+        failed = batch.run(planned, **how)
     sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("notebook")
+@click.option(
+    "--grid",
+    "axes",
+    multiple=True,
+    metavar="NAME=V1,V2,...",
+    help="Values of a parameter; 0:10 means 0 to 9. Once for each axis.",
+)
+@_values
+@click.option(
+    "--params",
+    type=click.Path(exists=True, dir_okay=False),
+    help="YAML file of values that are the same everywhere.",
+)
+@click.option("--out", type=click.Path(file_okay=False), help="Default: runs/sweep-NOTEBOOK.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
+@click.option("--only-failed", is_flag=True, help="Only what failed before.")
+@_how
+def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, dask, threads, **how):
+    """Run a NOTEBOOK at every point of a grid of parameters.
+
+    The same command again runs what is missing, failed, or older than the notebook and erlib. Then:
+    erlib collect FOLDER.
+
+    \b
+    erlib sweep 3 --grid widths=50,100 --grid seeds=0:10 --jobs 2
+    """
+    from . import batch, sweep
+
+    with _mistakes_as_usage_errors():
+        fixed = (sweep.read_fixed(params) if params else {}) | _once(overrides)
+        planned = sweep.plan_sweep(notebook, axes, fixed)
+        folder = Path(out or sweep.default_folder(planned)).resolve()
+        threads = threads or batch.threads_each(jobs, dask)
+        at_once = f"{jobs} at once" if dask is None else f"by dask at {dask}"
+        click.echo(batch.describe(planned, folder, only_failed, how["force"]))
+        click.echo(f"{at_once}, {threads} thread{'s' * (threads > 1)} each")
+        if dry_run:
+            return
+        failed = batch.run(
+            planned,
+            output=folder,
+            jobs=jobs,
+            dask=dask,
+            threads=threads,
+            replace=True,
+            only_failed=only_failed,
+            **how,
+        )
+    if failed:
+        click.echo("the same command again runs what failed; erlib show ID says why")
+    else:
+        click.echo(f"erlib collect {batch.short(folder)}")
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--table", help="One of the recorded tables, row by row.")
+@click.option(
+    "--by", help="Columns, as A,B: means and 95 % intervals over all rows that share them."
+)
+@click.option("--csv", "to", is_flag=True, help="CSV in place of a table to read.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False), help="Picture: the means, first by column across."
+)
+@click.option("--value", help="The column to draw.")
+@click.option("--log", is_flag=True, help="A logarithmic axis across.")
+@click.option("--mixed", is_flag=True, help="Take results of different code together.")
+def collect(folder, table, by, to, plot, value, log, mixed):
+    """Print the results in a FOLDER of runs as one tidy table.
+
+    \b
+    erlib collect runs/sweep-03_one_update --table accuracy --by width,arm
+    erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
+    """
+    from . import collect as results
+
+    with _mistakes_as_usage_errors():
+        found, others = results.read_runs(folder, mixed=mixed)
+        rows = results.rows_of(found, table=table)
+        columns = [column.strip() for column in by.split(",")] if by else []
+        if plot:
+            from .sweep_plot import plot as draw
+
+            if not columns or not value:
+                raise ValueError("--plot needs --by, its first column across, and --value")
+            draw(rows, columns, value, plot, log=log)
+            click.echo(f"wrote {plot}")
+        else:
+            shown = results.means(rows, columns) if columns else rows
+            if to:
+                results.as_csv(shown)
+            else:
+                click.echo(results.as_text(shown))
+    for what, count in others.items():
+        click.echo(f"left out: {count} {what}", err=True)
+    tables = results.tables_in(found)
+    if tables and not table:
+        there = ", ".join(f"{name} ({length} rows a run)" for name, length in tables.items())
+        click.echo(f"tables: {there}; --table NAME shows one", err=True)
+
+
+@main.command()
+@click.argument("run")
+@click.option(
+    "--out", type=click.Path(exists=True, file_okay=False), help="Its folder; else all of runs/."
+)
+@click.option("--open", "in_lab", is_flag=True, help="Open the executed notebook in JupyterLab.")
+def show(run, out, in_lab):
+    """Print what a RUN was and found, or why it failed.
+
+    RUN is its id, the beginning of one, or of its hash.
+    """
+    from . import show
+
+    with _mistakes_as_usage_errors():
+        file = show.find(run, [out] if out else None)
+        if in_lab:
+            notebook = str(show.notebook_of(file))
+            os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", notebook])
+        click.echo(show.describe(file))
 
 
 @main.command()
@@ -101,17 +251,19 @@ def refresh(selection, timeout):
     from .runs import plan
 
     with _mistakes_as_usage_errors():
-        planned = plan(selection)
-    sys.exit(1 if refresh_notebooks(planned, timeout=timeout) else 0)
+        failed = refresh_notebooks(plan(selection), timeout=timeout)
+    sys.exit(1 if failed else 0)
 
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
 @click.option("--to", type=click.Path(file_okay=False), help="Default: results/full.")
-def collect(folders, to):
+def publish(folders, to):
     """Copy finished results of run FOLDERS into committed tables."""
+    from .publish import publish as publish_results
+
     with _mistakes_as_usage_errors():
-        written, unfinished = collect_results(folders, to)
+        written, unfinished = publish_results(folders, to)
     for file in written:
         click.echo(f"wrote {file}")
     for run_id in unfinished:
@@ -120,6 +272,8 @@ def collect(folders, to):
 
 @main.command()
 def readme():
-    """Write the collected results into the table of README.md."""
+    """Write the published results into the tables of README.md."""
+    from .readme import renew
+
     with _mistakes_as_usage_errors():
-        click.echo("README.md renewed" if renew_readme() else "README.md is up to date")
+        click.echo("README.md renewed" if renew() else "README.md is up to date")

@@ -1,93 +1,189 @@
-"""Copy the results of runs into the form that is committed."""
+"""The results of a folder of runs as one tidy table, and that table as means over seeds.
+
+A row is a run, or with ``table`` a row of that recorded table of a run. Columns are the parameters
+that differ between the runs, what was recorded, the seconds, and the versions.
+"""
 
 import csv
-import io
+import hashlib
 import json
-import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 
-from . import paths
-from .record import write_atomically, write_json
+from .intervals import mean_interval
+from .parameters import suggestion
+from .run_folder import read_result
+from .tables import markdown
+
+#: Columns that say where a row is from, not what was found.
+ORIGIN = ("id", "seconds", "threads", "erlib", "torch", "code", "cpu")
+SEEDS = ("seed", "seeds")
 
 
-def collect(folders, to=None):
-    """Copy the finished results of run folders into ``to`` (default ``results/full``).
+def read_runs(folder, *, mixed=False):
+    """The finished results in a folder, in the order of their parameters, and what is unfinished.
 
-    For each run ``<id>.json`` says where its numbers come from, each recorded table is a tidy
-    ``<id>.<table>.csv``, its columns in the order in which they were recorded, and the figures go
-    to ``figures/<id>/``.  Returns the files written and the ids of runs left out because they are
-    not finished.
-
-    Raises ValueError before anything is written if a folder holds no finished run, if two hold the
-    same id, or if a result names a folder of this machine.
+    Returns (list of results, Counter of what else is there: ``failed`` runs and ``not whole``
+    files). Raises ValueError if there is no result, or if they are of different states of a
+    notebook or of erlib, unless ``mixed``: then the column ``code`` tells them apart.
     """
-    to = Path(to or paths.RESULTS)
-    results, figures, unfinished = {}, {}, []
-    for folder in map(Path, folders):
-        finished = sorted(folder.glob("[0-9][0-9]_*.json"))
-        if not finished:
-            raise ValueError(f"{folder} holds no finished run (no NN_name.json)")
-        for file in finished:
-            if file.stem in results:
-                raise ValueError(f"{file.stem} is in more than one of the folders")
-            results[file.stem] = json.loads(file.read_text(encoding="utf-8"))
-            drawn = (folder / "figures" / file.stem).glob("*.p[nd][gf]")
-            figures[file.stem] = sorted(drawn)
-            _refuse_local_paths(results[file.stem], file.stem)
-        stems = {file.stem for file in finished}
-        unfinished += [n.stem for n in sorted(folder.glob("*.ipynb")) if n.stem not in stems]
-
-    written = []
-    for id, result in results.items():
-        tables = {key: v for key, v in result["recorded"].items() if _is_table(v)}
-        result["recorded"] = {k: v for k, v in result["recorded"].items() if k not in tables}
-        result["tables"] = {key: f"{id}.{key}.csv" for key in tables}
-        target = to / f"{id}.json"
-        old = json.loads(target.read_text(encoding="utf-8"))["tables"] if target.is_file() else {}
-        for key, rows in tables.items():
-            write_atomically(to / result["tables"][key], _as_csv(rows))
-            written.append(to / result["tables"][key])
-        write_json(target, result)
-        written.append(target)
-        for file in set(old.values()) - set(result["tables"].values()):
-            (to / file).unlink(missing_ok=True)  # a table that the run no longer records
-        shutil.rmtree(to / "figures" / id, ignore_errors=True)
-        for figure in figures[id]:
-            copy = to / "figures" / id / figure.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(copy, figure.read_bytes())
-            written.append(copy)
-    return written, [id for id in unfinished if id not in results]
+    folder = Path(folder)
+    results, others = [], Counter()
+    others["failed"] = sum(1 for _ in folder.glob("[0-9][0-9]_*.failed"))
+    for file in sorted(folder.glob("[0-9][0-9]_*.json")):
+        result = read_result(file)
+        if result is None:
+            others["not whole"] += 1
+        else:
+            results.append(result)
+    if not results:
+        raise ValueError(f"{folder} holds no finished run")
+    if not mixed and (differs := _differing(results)):
+        raise ValueError(
+            f"{folder} holds results of different code (they differ in {', '.join(differs)}): run "
+            "the sweep again, which renews what is older, or take them together with --mixed"
+        )
+    return sorted(results, key=_by_parameters), +others
 
 
-def _is_table(value):
-    """A list of flat dicts, at least one."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(row, dict) for row in value)
-        and not any(isinstance(cell, (list, dict)) for row in value for cell in row.values())
-    )
+def tables_in(results):
+    """Names of the recorded tables, with the rows that the first run has."""
+    return {
+        name: len(value)
+        for name, value in results[0]["recorded"].items()
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
+    }
 
 
-def _as_csv(rows):
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+def rows_of(results, *, table=None):
+    """The tidy rows of `results`: a list of flat dicts with the same keys.
+
+    Raises ValueError if a run did not record the `table`.
+    """
+    varying = _varying(results)
+    rows = []
+    for result in results:
+        where = {name: _flat(result["parameters"].get(name)) for name in varying}
+        origin = {
+            "id": result["id"],
+            "seconds": result["seconds"],
+            "threads": result["threads"],
+            "erlib": result["environment"]["erlib"],
+            "torch": result["environment"]["packages"]["torch"],
+            "code": _code(result),
+            "cpu": result["environment"]["cpu"],
+        }
+        for found in _found(result, table):
+            # What a row says of itself is more exact than the parameters of its run.
+            rows.append(where | found | {k: v for k, v in origin.items() if k not in found})
+    columns = dict.fromkeys(column for row in rows for column in row)
+    last = [column for column in ORIGIN if column in columns]
+    order = [column for column in columns if column not in last] + last
+    return [{column: row.get(column) for column in order} for row in rows]
+
+
+def means(rows, by):
+    """Mean, half of the 95 % interval and number of values, over all rows with the same `by`.
+
+    A dict a group: the columns `by`, ``n``, and for each column of numbers that is found rather
+    than set its mean under its name and the half of its interval under ``<name> ±`` (None for
+    n = 1). Raises ValueError if there is no such column.
+    """
+    columns = list(rows[0])
+    for name in by:
+        if name not in columns:
+            has = ", ".join(columns)
+            raise ValueError(f"no column {name!r}{suggestion(name, columns)}; there are: {has}")
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    measured = [name for name in columns if name not in {*by, *SEEDS, *ORIGIN[2:]}]
+    found = []
+    for key, group in groups.items():
+        line = dict(zip(by, key)) | {"n": len(group)}
+        for name in measured:
+            values = [row[name] for row in group if _is_number(row[name])]
+            if len(values) == len(group):
+                line[name], line[f"{name} ±"] = mean_interval(values)
+        found.append(line)
+    return found
+
+
+def as_csv(rows, to=sys.stdout):
+    """Write rows as CSV."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    writer = csv.DictWriter(to, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
 
 
-def _refuse_local_paths(value, where):
-    """A result that names a folder of this machine can be repeated by nobody else."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_local_paths(item, f"{where}.{key}")
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _refuse_local_paths(item, f"{where}[{i}]")
-    elif isinstance(value, str):
-        places = [str(place) for place in (paths.ROOT, Path.home()) if len(place.parts) > 1]
-        if Path(value).is_absolute() or any(place in value for place in places):
-            raise ValueError(f"{where} is a path on this machine, not to be committed: {value!r}")
+def as_text(rows):
+    """The rows as a Markdown table; a mean and its interval share a cell."""
+    columns = [c for c in dict.fromkeys(c for row in rows for c in row) if not c.endswith(" ±")]
+    lines = [[_cell(row.get(c), row.get(f"{c} ±")) for c in columns] for row in rows]
+    return markdown(columns, lines)
+
+
+def _found(result, table):
+    if table is None:
+        plain = result["recorded"].items()
+        return [{k: v for k, v in plain if not isinstance(v, (list, dict))}]
+    if table not in tables_in([result]):
+        known = tables_in([result])
+        has = f"there are: {', '.join(known)}" if known else "there is none"
+        raise ValueError(f"{result['id']} has no table {table!r}{suggestion(table, known)}; {has}")
+    return [{k: _flat(v) for k, v in row.items()} for row in result["recorded"][table]]
+
+
+def _varying(results):
+    """Parameters with more than one value among the results."""
+    names = dict.fromkeys(name for result in results for name in result["parameters"])
+    return [
+        name
+        for name in names
+        if len({repr(result["parameters"].get(name)) for result in results}) > 1
+    ]
+
+
+def _by_parameters(result):
+    """Numbers in their order, all else by its text."""
+    values = (_flat(value) for value in result["parameters"].values())
+    key = [(0, v, "") if _is_number(v) else (1, 0, str(v)) for v in values]
+    return result["notebook"], key, result["id"]
+
+
+def _flat(value):
+    """A list of one as its item; other lists and dicts as text."""
+    if isinstance(value, list) and len(value) == 1:
+        return _flat(value[0])
+    return str(value) if isinstance(value, (list, dict)) else value
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _differing(results):
+    """Notebooks and modules of erlib that are not the same in all results that used them."""
+    states, differing = {}, {}
+    for result in results:
+        code = {result["notebook"]: result["notebook_sha256"], **result.get("code", {})}
+        for name, state in code.items():
+            if states.setdefault(name, state) != state:
+                differing[name] = True
+    return list(differing)
+
+
+def _code(result):
+    """A short name for the code that gave the result."""
+    text = json.dumps([result["notebook_sha256"], result.get("code")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _cell(value, half=None):
+    if value is None:
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.5g}" if half is None else f"{value:.5g} ± {half:.2g}"

@@ -2,8 +2,6 @@
 
 import os
 import re
-import textwrap
-import time
 import uuid
 from pathlib import Path
 
@@ -15,53 +13,55 @@ from jupyter_core.utils import ensure_dir_exists
 
 from . import paths
 from .notebook_files import cells, first_line
-from .progress import heartbeat
 
 
 class NotebookFailed(Exception):
-    """A notebook did not run to its end; says in which cell and why."""
+    """A notebook did not run to its end; says in which cell and why.
+
+    ``started`` tells whether the kernel had started, and with it the first cell.
+    """
 
     def __init__(self, cell, line, name, message):
         super().__init__(f"In [{cell}]  {line}\n{name}: {message}")
+        self.started = cell != 0
 
 
-def execute(notebook, output, *, label, parameters, variables, timeout):
+def execute(notebook, output, *, parameters, variables, timeout, cell_started=None):
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
-    ``variables`` are set in the environment of the kernel alone.
+    ``variables`` are set in the environment of the kernel alone. ``cell_started`` is called with
+    the number of each cell, how many there are, and its first line.
     """
     n_cells = sum(_is_code(cell) for cell in cells(notebook)) + bool(parameters)
     number, line = 0, "starting the kernel"
 
-    def cell_started(cell, cell_index):
+    def note(cell, cell_index):
         nonlocal number, line
         number, line = number + 1, first_line(cell.source)
+        if cell_started:
+            cell_started(number, n_cells, line)
 
-    def describe(seconds):
-        return f"{label}  cell {number} of {n_cells}, {seconds:.0f} s: {line}"
-
-    with heartbeat(describe):
-        try:
-            executed = papermill.execute_notebook(
-                notebook,
-                output,
-                parameters,
-                kernel_name=NATIVE_KERNEL_NAME,
-                language="python",
-                kernel_manager_class=_kernel_with(variables),
-                cwd=notebook.parent,
-                execution_timeout=timeout,
-                progress_bar=False,
-                on_cell_execute=cell_started,
-            )
-        except papermill.PapermillExecutionError as error:
-            failed = _failing_line(error)
-            raise NotebookFailed(error.exec_count, failed, error.ename, error.evalue) from None
-        except Exception as error:  # timeout, death of the kernel, and whatever else there is
-            name, message = type(error).__name__, first_line(str(error))
-            if timeout and name == "CellTimeoutError":
-                message = f"the cell ran longer than {timeout:g} s"
-            raise NotebookFailed(number, line, name, message) from None
+    try:
+        executed = papermill.execute_notebook(
+            notebook,
+            output,
+            parameters,
+            kernel_name=NATIVE_KERNEL_NAME,
+            language="python",
+            kernel_manager_class=_kernel_with(variables),
+            cwd=notebook.parent,
+            execution_timeout=timeout,
+            progress_bar=False,
+            on_cell_execute=note,
+        )
+    except papermill.PapermillExecutionError as error:
+        failed = _failing_line(error)
+        raise NotebookFailed(error.exec_count, failed, error.ename, error.evalue) from None
+    except Exception as error:  # timeout, death of the kernel, and whatever else there is
+        name, message = type(error).__name__, first_line(str(error))
+        if timeout and name == "CellTimeoutError":
+            message = f"the cell ran longer than {timeout:g} s"
+        raise NotebookFailed(number, line, name, message) from None
     for position, cell in enumerate(executed.cells):
         skipped = "skip-execution" in cell.metadata.get("tags", [])
         if _is_code(cell) and not cell.execution_count and not skipped:
@@ -69,22 +69,6 @@ def execute(notebook, output, *, label, parameters, variables, timeout):
             message = f"cell {position} and those after it were never executed"
             raise NotebookFailed(number, line, "stopped early", message)
     return executed
-
-
-def attempt(label, work, hint):
-    """Call ``work``, print a line with its verdict and time, and tell whether it succeeded.
-
-    After NotebookFailed, what failed and ``hint`` stand below that line.
-    """
-    start = time.monotonic()
-    try:
-        work()
-    except NotebookFailed as failure:
-        print(f"{label}  FAILED  {time.monotonic() - start:.1f} s")
-        print(textwrap.indent(f"{failure}\n{hint}", "  "), flush=True)
-        return False
-    print(f"{label}  ok  {time.monotonic() - start:.1f} s", flush=True)
-    return True
 
 
 def _failing_line(error):

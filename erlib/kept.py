@@ -9,11 +9,11 @@ import hashlib
 import inspect
 import json
 import os
-import sys
 from pathlib import Path
 
 import torch
 
+from .code_state import code_state, loaded_modules
 from .record import write_json
 
 #: Environment variable with the folder in which the pieces of this run are kept.
@@ -55,7 +55,7 @@ def kept(compute):
 
 def _code(function):
     """All code and plain values that decide what a function of a notebook computes."""
-    found, waiting = {"erlib": _code_of_erlib()}, [function]
+    found, waiting = {"erlib": code_state(loaded_modules())}, [function]
     while waiting:
         current = inspect.unwrap(waiting.pop())
         if current.__qualname__ in found:
@@ -91,12 +91,3 @@ def _is_plain(value):
 
 def _as_plain(value):
     return str(value) if isinstance(value, torch.dtype) else value
-
-
-def _code_of_erlib():
-    """Of the modules of erlib that are loaded here: those that start notebooks compute nothing."""
-    package = __name__.partition(".")[0]
-    digest = hashlib.sha256()
-    for name in sorted(name for name in sys.modules if name.partition(".")[0] == package):
-        digest.update(Path(sys.modules[name].__file__).read_bytes())
-    return digest.hexdigest()

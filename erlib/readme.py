@@ -34,7 +34,7 @@ def one_update_table(folder=None):
     files = _tables("03_one_update", "accuracy", folder)
     if not files:
         place = folder or paths.RESULTS
-        raise FileNotFoundError(f"no results of 03_one_update in {place}: run `erlib collect`")
+        raise FileNotFoundError(f"no results of 03_one_update in {place}: run `erlib publish`")
     lines, notes = [], []
     for file in files:
         rows = read_rows(file)
@@ -79,7 +79,7 @@ def training_table(folder=None):
     """
     files = _tables("04_training_curves", "curves", folder)
     if not files:
-        return "*Not collected yet: `erlib run 4 --profile full`, then `erlib collect`.*"
+        return "*Not collected yet: `erlib run 4 --profile full`, then `erlib publish`.*"
     lines, notes = [], []
     for file in files:
         settings, rows, wide = _settings(file), read_rows(file), read_rows(_beside(file, "wide"))
@@ -105,7 +105,7 @@ def convolution_table(folder=None):
     """
     files = _tables("05_convolution", "curves", folder)
     if not files:
-        return "*Not collected yet: `erlib run 5 --profile full`, then `erlib collect`.*"
+        return "*Not collected yet: `erlib run 5 --profile full`, then `erlib publish`.*"
     lines, notes = [], []
     for file in files:
         settings, rows, front = (

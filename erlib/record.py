@@ -18,6 +18,7 @@ import tomllib
 from pathlib import Path
 
 from . import paths
+from .code_state import code_state, loaded_modules
 
 #: Environment variable with the path of the file that a run collects its values in.
 CHANNEL = "ERLIB_RECORD"
@@ -67,8 +68,8 @@ def note_data(name, sha256):
 
 
 def read_channel(path):
-    """All that a run left in the file ``path``: a dict of recorded, data and environment."""
-    found = {"recorded": {}, "data": {}, "environment": {}}
+    """All that a run left in the file ``path``: recorded, data, environment and code."""
+    found = {"recorded": {}, "data": {}, "environment": {}, "code": {}}
     if Path(path).is_file():
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             for kind, entries in json.loads(line).items():
@@ -115,7 +116,7 @@ def print_environment():
     """
     here = environment()
     if _in_a_run():
-        _append(environment=here)
+        _append(environment=here, code=code_state(loaded_modules()))
     cores = f"{here['physical_cores'] or '?'} physical, {here['logical_cores']} logical cores"
     print(f"Python {here['python']}, erlib {here['erlib']}, {here['platform']}")
     print(", ".join(f"{name} {version}" for name, version in here["packages"].items()))

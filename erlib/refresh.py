@@ -1,13 +1,15 @@
 """Renew the outputs and figures that are committed with the notebooks."""
 
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
 import nbformat
 
 from . import paths
-from .execute import NotebookFailed, attempt, execute
+from .execute import NotebookFailed, execute
+from .overview import Overview
 from .record import CHANNEL, write_atomically
 
 
@@ -18,17 +20,21 @@ def refresh(runs, *, timeout=None):
     A notebook that fails keeps the outputs it had, and figures/ the figures.  Only outputs and
     execution counts change; time stamps, papermill's marks and versions are left out.
     """
-    failed = []
-    width = max((len(each.id) for each in runs), default=0)
-    for each in runs:
-        label = each.id.ljust(width)
-        work = partial(_refresh_one, each.notebook, label, timeout)
-        if not attempt(label, work, f"{each.notebook.name} is left as it was"):
-            failed.append(each.id)
+    failed, overview = [], Overview(runs)
+    with overview.beating():
+        for each in runs:
+            start, end = time.monotonic(), {"end": "ok"}
+            try:
+                _refresh_one(each.notebook, partial(overview.at, each), timeout)
+            except NotebookFailed as failure:
+                end = {"end": "failed", "why": str(failure)}
+                failed.append(each.id)
+            end["seconds"] = time.monotonic() - start
+            overview.ended(each, end, f"{each.notebook.name} is left as it was")
     return failed
 
 
-def _refresh_one(notebook, label, timeout):
+def _refresh_one(notebook, cell_started, timeout):
     before = notebook.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
@@ -37,10 +43,10 @@ def _refresh_one(notebook, label, timeout):
         executed = execute(
             notebook,
             scratch / notebook.name,
-            label=label,
             parameters={},
             variables={CHANNEL: scratch / "channel.jsonl", "ERLIB_FIGURES": figures},
             timeout=timeout,
+            cell_started=cell_started,
         )
         if notebook.read_bytes() != before:
             message = "the notebook was changed while it ran; its new state is kept"

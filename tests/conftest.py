@@ -67,7 +67,8 @@ def three(place):
 @pytest.fixture(scope="session")
 def batch(tmp_path_factory):
     """One batch in which a notebook fails: what it printed, returned and left behind."""
-    from erlib.runs import plan, run  # papermill takes a second to load
+    from erlib.batch import run  # papermill takes a second to load
+    from erlib.runs import plan
 
     root = tmp_path_factory.mktemp("batch")
     with pytest.MonkeyPatch.context() as patch:

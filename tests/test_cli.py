@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -24,13 +25,21 @@ def executed(tmp_path, monkeypatch):
         nbformat.write(new_notebook(cells=[cell]), paths.NOTEBOOKS / f"{name}.ipynb")
     calls = []
 
-    def pretend(notebook, output, *, parameters, timeout, **_):
-        calls.append((notebook.stem, parameters, timeout))
-        if "bad" in notebook.name:
-            raise NotebookFailed(1, "1 / 0", "ZeroDivisionError", "division by zero")
+    def pretend(order, tell=None):
+        run, stem = order["run"], f"{order['folder']}/{order['run']['id']}"
+        calls.append((run["id"], run["overrides"], order["timeout"]))
+        if "bad" in run["id"]:
+            why = "In [1]  1 / 0\nZeroDivisionError: division by zero"
+            return {"end": "failed", "why": why, "seconds": 1.0, "cell": True}
+        with open(f"{stem}.json", "w") as file:
+            json.dump({"id": run["id"], "recorded": {}}, file)
+        return {"end": "ok", "seconds": 1.0}
 
-    monkeypatch.setattr("erlib.runs.execute", pretend)
-    monkeypatch.setattr("erlib.refresh.execute", pretend)
+    def fail(notebook, output, **_):
+        raise NotebookFailed(1, "1 / 0", "ZeroDivisionError", "division by zero")
+
+    monkeypatch.setattr("erlib.executors.perform", pretend)
+    monkeypatch.setattr("erlib.refresh.execute", fail)
     return calls
 
 
@@ -63,8 +72,15 @@ def test_parameters_are_read_as_yaml(executed):
         (("run", "--profile", "huge"), "'huge' is not one of"),
         (("run", "--threads", "0"), "--threads"),
         (("refresh", "7"), "no notebook '7'"),
-        (("collect",), "Missing argument"),
+        (("publish",), "Missing argument"),
+        (("publish", "notebooks"), "no finished run"),
         (("collect", "notebooks"), "no finished run"),
+        (("sweep", "1", "--grid", "rat=1"), "did you mean 'rate'?"),
+        (("sweep", "1-2", "--grid", "rate=1"), "means 2 notebooks"),
+        (("sweep", "1", "--grid", "rate=fast"), "rate is 'fast', allowed: a number"),
+        (("sweep", "1", "--grid", "rate"), "expected name=value"),
+        (("sweep", "1", "--dask", "local:x"), "local:N"),
+        (("show", "03"), "no run '03'"),
     ],
 )
 def test_a_mistake_is_a_usage_error_before_anything_runs(executed, words, complaint):
@@ -73,10 +89,10 @@ def test_a_mistake_is_a_usage_error_before_anything_runs(executed, words, compla
     assert executed == [] and not paths.RUNS.exists()
 
 
-def test_collect_tells_what_it_wrote_and_what_it_left_out(executed, tmp_path):
+def test_publish_tells_what_it_wrote_and_what_it_left_out(executed, tmp_path):
     call("run", "--output", "out")
     (tmp_path / "out" / "02_bad.ipynb").write_text("{}")
-    result = call("collect", "out", "--to", "to")
+    result = call("publish", "out", "--to", "to")
     assert result.exit_code == 0, result.output
     assert "wrote to/01_good.json" in result.output
     assert "left out, not finished: 02_bad" in result.output

@@ -51,7 +51,9 @@ def test_outside_a_run_nothing_is_kept(folder, monkeypatch):
         lambda patch: patch.setitem(globals(), "factor", 5),
         lambda patch: patch.setitem(globals(), "helper", lambda number: number),
         lambda patch: patch.setitem(METHODS, "squared", lambda number: number * number),
-        lambda patch: patch.setattr(module, "_code_of_erlib", lambda: "another version"),
+        lambda patch: patch.setattr(
+            module, "code_state", lambda modules: {"regress.py": "another version"}
+        ),
     ],
     ids=["a plain global value", "a function that is called", "a function in a dict", "erlib"],
 )

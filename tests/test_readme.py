@@ -5,7 +5,7 @@ import json
 import pytest
 
 from erlib import paths, readme
-from erlib.collect import collect
+from erlib.publish import publish
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def results(tmp_path):
         "environment": {"cpu": "a CPU", "torch_threads": 2, "packages": {"torch": "2.13.0"}},
     }
     (tmp_path / "run" / "03_one_update.json").write_text(json.dumps(result))
-    collect([tmp_path / "run"], tmp_path / "full")
+    publish([tmp_path / "run"], tmp_path / "full")
     return tmp_path / "full"
 
 
@@ -57,7 +57,7 @@ def curves(results):
     folder = results.parent / "run4"
     folder.mkdir()
     (folder / "04_training_curves.json").write_text(json.dumps(result))
-    collect([folder], results)
+    publish([folder], results)
     return results
 
 
@@ -91,7 +91,7 @@ def convolution(curves):
     folder = curves.parent / "run5"
     folder.mkdir()
     (folder / "05_convolution.json").write_text(json.dumps(result))
-    collect([folder], curves)
+    publish([folder], curves)
     return curves
 
 

@@ -6,11 +6,11 @@ import json
 import pytest
 from small_notebooks import result_of
 
-from erlib.collect import collect
+from erlib.publish import publish
 
 
-def test_collect_round_trip(batch, tmp_path):
-    written, unfinished = collect([batch.folder], tmp_path)
+def test_publish_round_trip(batch, tmp_path):
+    written, unfinished = publish([batch.folder], tmp_path)
     assert unfinished == ["02_fails"]
     assert {file.name for file in written} == {
         "01_values.json",
@@ -21,7 +21,7 @@ def test_collect_round_trip(batch, tmp_path):
     }
     plots = sorted((tmp_path / "figures").rglob("*.png"))
     assert [plot.parent.name for plot in plots] == ["03_light", "03_light.other"]
-    assert [plot.read_text() for plot in plots] == ["0.001", "2"], "each run has its own figures"
+    assert [plot.read_text() for plot in plots] == ["0.001", "2.0"], "each run has its own figures"
     with open(tmp_path / "01_values.table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows == [{"seed": "0", "score": "0.0"}, {"seed": "1", "score": "0.25"}]
@@ -42,27 +42,27 @@ def finished(folder, id, **recorded):
 def test_columns_are_the_union_in_order_and_none_is_empty(tmp_path):
     rows = [{"b": 1, "a": None}, {"b": 0.1, "c": "x,y"}]
     run_folder = finished(tmp_path / "run", "01_a", rows=rows, nested=[{"a": [1]}], empty=[])
-    collect([run_folder], tmp_path)
+    publish([run_folder], tmp_path)
     assert (tmp_path / "01_a.rows.csv").read_text() == 'b,a,c\n1,,\n0.1,,"x,y"\n'
     kept = result_of(tmp_path, "01_a")["recorded"]
     assert kept == {"nested": [{"a": [1]}], "empty": []}, "what is no table stays in the JSON"
 
 
 def test_a_table_that_is_recorded_no_longer_goes(tmp_path):
-    collect([finished(tmp_path / "run", "01_a", old=[{"x": 1}])], tmp_path / "to")
-    collect([finished(tmp_path / "run", "01_a", new=[{"x": 1}])], tmp_path / "to")
+    publish([finished(tmp_path / "run", "01_a", old=[{"x": 1}])], tmp_path / "to")
+    publish([finished(tmp_path / "run", "01_a", new=[{"x": 1}])], tmp_path / "to")
     assert {file.name for file in (tmp_path / "to").iterdir()} == {"01_a.json", "01_a.new.csv"}
 
 
-def test_collect_refuses_before_it_writes(tmp_path):
+def test_publish_refuses_before_it_writes(tmp_path):
     good, same = finished(tmp_path / "a", "01_a"), finished(tmp_path / "b", "01_a")
     local = finished(tmp_path / "c", "02_b", place=[{"file": str(tmp_path / "mnist.npz")}])
     (tmp_path / "empty").mkdir()
     to = tmp_path / "to"
     with pytest.raises(ValueError, match="empty holds no finished run"):
-        collect([good, tmp_path / "empty"], to)
+        publish([good, tmp_path / "empty"], to)
     with pytest.raises(ValueError, match="01_a is in more than one"):
-        collect([good, same], to)
+        publish([good, same], to)
     with pytest.raises(ValueError, match=r"02_b\.recorded\.place\[0\]\.file is a path on this"):
-        collect([good, local], to)
+        publish([good, local], to)
     assert not to.exists()

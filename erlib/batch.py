@@ -1,0 +1,218 @@
+"""Run what is planned into a folder: what is done there already is left, the rest is performed.
+
+All that is known of a batch is in its folder (`erlib.run_folder`), so that the same command again
+goes on, whatever happened to the first: interrupted, killed, or still at work beside it.
+"""
+
+import concurrent.futures
+import datetime
+import itertools
+import os
+import shlex
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from . import paths
+from .executors import executor, workers_of
+from .notebook_files import source_hash
+from .overview import Overview, label
+from .processes import FATAL
+from .record import write_atomically
+from .run_folder import DONE, FAILED, MISSING, log_file, state
+
+SAME = "the same command goes on"
+
+
+def run(
+    runs,
+    *,
+    output=None,
+    force=False,
+    stop=False,
+    threads=None,
+    timeout=None,
+    limit=None,
+    jobs=1,
+    dask=None,
+    replace=False,
+    only_failed=False,
+):
+    """Perform the planned `runs` and return the ids of those that failed.
+
+    Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``) go for each run the
+    executed ``<id>.ipynb``, its ``<id>.log`` and figures, and last, if it succeeded, ``<id>.json``
+    with the recorded values and all that led to them.  A run that is done there already is skipped,
+    so that an interrupted batch can be resumed; inside a notebook the finished pieces of an
+    interrupted attempt count too (`erlib.kept`); ``force`` starts afresh.  A failure does not keep
+    later runs from running unless ``stop``; a full disk does.  ``threads`` limits the threads of
+    each kernel, ``timeout`` the seconds of each cell, ``limit`` those of a run.
+
+    ``jobs`` runs are under way at once, or as many as ``dask`` has workers (`erlib.executors`).
+    Another batch may work in the same folder: what it does is not done twice.
+
+    Raises ValueError before anything runs if the folder cannot be written, or, unless ``replace``,
+    if it holds a result of the same id that another notebook, other parameters or other code gave.
+    """
+    folder = Path(output).resolve() if output else _new_folder(runs[0].profile)
+    states = states_in(folder, runs)
+    if not (force or replace):
+        _refuse_other_results(states, folder)
+    _refuse_unwritable(folder)
+    print(f"results: {short(folder)}", flush=True)
+
+    overview = Overview(runs)
+    waiting = []
+    for each in runs:
+        there = states[each.id]
+        if there == DONE and not force:
+            overview.counts["done already"] = overview.counts.get("done already", 0) + 1
+            if not each.title:
+                print(f"{each.id.ljust(overview.width)}  done already", flush=True)
+        elif only_failed and there != FAILED:
+            overview.total -= 1
+        else:
+            waiting.append(each)
+    failed, settings = [], {"threads": threads, "timeout": timeout, "limit": limit, "force": force}
+    try:
+        if waiting:
+            with executor(folder, jobs=jobs, dask=dask) as workers, overview.beating():
+                failed = _perform(waiting, folder, settings, workers, overview, stop)
+    except KeyboardInterrupt:
+        overview.say(f"\ninterrupted; {_goes_on(folder, replace)}")
+        raise
+    print(overview.summary(), flush=True)
+    return failed
+
+
+def states_in(folder, runs):
+    """`erlib.run_folder.state` of each run, by id. A run that left no file is not looked for."""
+    present = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    hashes = {notebook: source_hash(notebook) for notebook in {each.notebook for each in runs}}
+    found = {}
+    for each in runs:
+        if f"{each.id}.json" in present or f"{each.id}.failed" in present:
+            found[each.id] = state(each, folder, hashes[each.notebook])
+        else:
+            found[each.id] = MISSING
+    return found
+
+
+def describe(runs, folder, only_failed=False, force=False, lines=6):
+    """The plan of a sweep in some lines: its points, and what of them is there already."""
+    states = Counter(
+        there if there in (DONE, MISSING, FAILED) else "to renew"
+        for there in states_in(folder, runs).values()
+    )
+    there = ", ".join(f"{count} {what}" for what, count in states.items() if count)
+    text = [f"{runs[0].notebook.stem}: {len(runs)} runs: {there}"]
+    text += [f"  {label(each)}" for each in runs[:lines]]
+    if len(runs) > lines:
+        text += [f"  ... {len(runs) - lines - 1} more ..."] * (len(runs) > lines + 1)
+        text += [f"  {label(runs[-1])}"]
+    if only_failed:
+        text.append(f"only those that failed: {states[FAILED]}")
+    elif force:
+        text.append("all of them again")
+    return "\n".join(text)
+
+
+def threads_each(jobs, dask=None):
+    """Threads of each kernel if the cores of this machine are divided among the runs at once.
+
+    One on the workers of a scheduler elsewhere, whose cores are not known here.
+    """
+    at_once = workers_of(dask) if dask else jobs
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, cores // at_once) if at_once else 1
+
+
+def short(path):
+    """The path as seen from here, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _perform(runs, folder, settings, workers, overview, stop):
+    """Ids of the runs that failed. Runs that another batch is at come last, and are waited for."""
+    failed = []
+    for wait in (False, True):
+        elsewhere, left, under_way = [], deque(runs), {}
+        while left or under_way:
+            # No more at once than can be performed: those that wait can still be left alone.
+            while left and len(under_way) < workers.capacity():
+                each = left.popleft()
+                order = {"run": _plain(each), "folder": str(folder), "wait": wait, **settings}
+                under_way[workers.submit(order, partial(overview.at, each))] = each
+            for future in concurrent.futures.wait(under_way, return_when=FIRST_COMPLETED).done:
+                each, end = under_way.pop(future), _end_of(future)
+                if end["end"] == "elsewhere":
+                    elsewhere.append(each)
+                    continue
+                overview.ended(each, end, _hint(each, folder, end))
+                if end["end"] == "failed":
+                    failed.append(each.id)
+                    if any(reason in end["why"] for reason in FATAL):
+                        overview.say(f"stopped: the others would fail, too; then {SAME}")
+                        return failed
+                    if stop:
+                        return failed
+        runs = elsewhere
+    return failed
+
+
+def _end_of(future):
+    """What `perform` returned; a worker of dask that died returns nothing."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return {
+        "end": "failed",
+        "why": f"{type(error).__name__}: {error}",
+        "seconds": 0.0,
+        "cell": False,
+    }
+
+
+def _hint(run, folder, end):
+    if end.get("cell"):
+        return f"open it: jupyter lab {shlex.quote(str(short(folder / f'{run.id}.ipynb')))}"
+    return f"its log: {short(log_file(run, folder))}"
+
+
+def _plain(run):
+    return asdict(run) | {"notebook": str(run.notebook)}
+
+
+def _goes_on(folder, same):
+    return SAME if same else f"the same command with --output {short(folder)} goes on"
+
+
+def _refuse_other_results(states, folder):
+    for id, there in states.items():
+        if there not in (DONE, MISSING, FAILED):
+            raise ValueError(
+                f"{short(folder / f'{id}.json')} holds the result of {there}: "
+                "give another output folder, or --force to replace it"
+            )
+
+
+def _refuse_unwritable(folder):
+    probe = folder / ".writable"
+    try:
+        write_atomically(probe, "")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None
+
+
+def _new_folder(profile):
+    name = f"{profile}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        folder = paths.RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:  # another batch started in the same second
+            continue

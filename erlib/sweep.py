@@ -1,0 +1,137 @@
+"""A sweep: one notebook at every point of a grid of parameters.
+
+A point is known by its parameters: the id of its run is a hash of all of them, defaults included.
+So the same grid finds its runs again, a wider one adds to them, and the order of the axes does not
+matter. (What code gave a result, the result says: `erlib.run_folder.state`.)
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import shlex
+from pathlib import Path
+
+from . import paths
+from .declared import Declared
+from .parameters import from_text
+from .runs import Run, plan
+
+
+def plan_sweep(selection, axes, fixed=None):
+    """The list of `Run` of all points of a grid, the last axis varying fastest.
+
+    Parameters
+    ----------
+    selection : str
+        One notebook, as `erlib.runs.plan` takes it.
+    axes : list of str
+        ``name=values`` each, see `read_axis`.
+    fixed : dict, optional
+        Values of other parameters, the same at every point.
+
+    Raises ValueError if the notebook, a name or a value does not exist or is not allowed, or a name
+    is given twice.
+    """
+    found = plan([selection])
+    if len(found) != 1:
+        raise ValueError(f"{selection!r} means {len(found)} notebooks; a sweep is of one")
+    declared = Declared(found[0].notebook)
+    fixed = declared.values(fixed or {})
+    grid = {}
+    for text in axes:
+        name, values = read_axis(text)
+        if name in grid or name in fixed:
+            raise ValueError(f"{name} is given twice")
+        values = [declared.value(name, value) for value in values]
+        grid[name] = [value for i, value in enumerate(values) if value not in values[:i]]
+    points = (dict(zip(grid, values)) for values in itertools.product(*grid.values()))
+    return [_run_at(declared, fixed, point) for point in points]
+
+
+def size_of(axes):
+    """How many points these axes have, before any of them is made.
+
+    >>> size_of(["hidden=10,20", "seed=0:10"])
+    20
+    """
+    return math.prod(len(read_axis(text)[1]) for text in axes)
+
+
+def read_axis(text):
+    """The name and the values of an axis.
+
+    Values are YAML, separated by commas; ``a:b`` and ``a:b:step`` count from a up to b, without b,
+    as Python's range does.
+
+    >>> read_axis("ridge=1e-3,0.1")
+    ('ridge', [0.001, 0.1])
+    >>> read_axis("seed=0:3,10"), read_axis("widths=[50, 100],[300]")
+    (('seed', [0, 1, 2, 10]), ('widths', [[50, 100], [300]]))
+
+    Raises ValueError if there is no name, no value, or a value is no YAML.
+    """
+    name, mark, values = text.partition("=")
+    name = name.strip()
+    if not mark or not name.isidentifier():
+        raise ValueError(f"grid {text!r}: expected name=value,value,... such as seed=0:10")
+    try:
+        items = from_text(f"[{values}]")
+    except ValueError as error:
+        raise ValueError(f"grid {name}: {error}") from None
+    found = [value for item in items for value in _counted(name, item)]
+    if not found:
+        raise ValueError(f"grid {name}: there is no value in {values!r}")
+    return name, found
+
+
+def read_fixed(file):
+    """Parameters from a YAML file, a mapping of names to values."""
+    values = from_text(Path(file).read_text(encoding="utf-8"))
+    if values is not None and not isinstance(values, dict):
+        raise ValueError(f"{file} is no mapping of parameters to values")
+    return values or {}
+
+
+def default_folder(runs):
+    """The folder of a sweep that names none: the same again for the same notebook."""
+    return paths.RUNS / f"sweep-{runs[0].notebook.stem}"
+
+
+def point_text(values):
+    """``hidden=10 seed=3``, each as it can be typed after ``--grid``."""
+    return " ".join(f"{name}={_short(value)}" for name, value in values.items())
+
+
+def _run_at(declared, fixed, point):
+    parameters = declared.defaults | fixed | point
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+    stem = declared.notebook.stem
+    return Run(
+        id=f"{stem}-{digest[:12]}",
+        notebook=declared.notebook,
+        profile="quick",
+        settings={},
+        overrides=fixed | point,
+        defaults=declared.defaults,
+        title=point_text(point),
+        known_as=stem,
+    )
+
+
+def _counted(name, item):
+    numbers = re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", item) if isinstance(item, str) else None
+    if not numbers:
+        return [item]
+    start, end, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
+    if step == 0 or not range(start, end, step):
+        raise ValueError(f"grid {name}: {item} holds no number")
+    return range(start, end, step)
+
+
+def _short(value):
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    text = value if isinstance(value, str) else json.dumps(value)
+    return shlex.quote(text.replace(", ", ","))
