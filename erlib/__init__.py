@@ -16,25 +16,46 @@ trains in mini-batches without a step length, `erlib.baselines` what ER is compa
 `erlib.augment` changes their images, `erlib.effective_rank` counts the directions of a layer.
 """
 
-from .activations import activation
-from .datasets import Dataset, load
-from .invert import invert
-from .network import ERNetwork
-from .parameters import parameter
-from .record import record
-from .reflect import reflect
-from .regress import Moments, regress
+import importlib
+import sys
+import types
 
 __version__ = "0.1.0"
-__all__ = [
-    "Dataset",
-    "ERNetwork",
-    "Moments",
-    "activation",
-    "invert",
-    "load",
-    "parameter",
-    "record",
-    "reflect",
-    "regress",
-]
+
+#: Where each public name is; loaded when it is first asked for, so that commands which only start
+#: notebooks do not wait for torch.
+_MODULES = {
+    "Dataset": "datasets",
+    "ERNetwork": "network",
+    "Moments": "regress",
+    "activation": "activations",
+    "invert": "invert",
+    "load": "datasets",
+    "parameter": "parameters",
+    "record": "record",
+    "reflect": "reflect",
+    "regress": "regress",
+}
+__all__ = list(_MODULES)
+
+
+class _Package(types.ModuleType):
+    def __getattr__(self, name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f".{_MODULES[name]}", self.__name__)
+        setattr(self, name, getattr(module, name))
+        return self.__dict__[name]
+
+    def __setattr__(self, name, value):
+        # Python stores a module that it has loaded under its name in the package, where
+        # erlib.reflect, erlib.regress, ... must stay the functions.
+        if isinstance(value, types.ModuleType) and _MODULES.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

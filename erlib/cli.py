@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, light_imports  # noqa: F401
 from .datasets_cli import data
 from .parameters import from_text
 

@@ -30,8 +30,8 @@ def read_runs(folder, *, mixed=False):
     """
     folder = Path(folder)
     results, others = [], Counter()
-    others["failed"] = sum(1 for _ in folder.glob("[0-9][0-9]_*.failed"))
-    for file in sorted(folder.glob("[0-9][0-9]_*.json")):
+    others["failed"] = sum(1 for _ in folder.glob("*.failed"))
+    for file in sorted(folder.glob("*.json")):
         result = read_result(file)
         if result is None:
             others["not whole"] += 1

@@ -2,11 +2,13 @@
 
 import click
 
-from . import datasets
+# Functions load `datasets`, so that other commands do not wait for torch.
 
 
 def _check_names(context, parameter, names):
     """Refuse a misspelt name before any work is done for the others."""
+    from . import datasets
+
     for name in names:
         try:
             datasets.check_name(name)
@@ -23,6 +25,8 @@ def data():
 @data.command("list")
 def list_data_sets():
     """Show every data set and where it would be read from now."""
+    from . import datasets
+
     for entry in datasets.data_sets():
         shape = " x ".join(str(length) for length in entry.shape)
         click.echo(
@@ -39,6 +43,8 @@ def verify(names):
 
     Downloads nothing.  Fails if the content differs, or if a data set that was named is not here.
     """
+    from . import datasets
+
     if not names:
         names = [entry.name for entry in datasets.data_sets() if entry.found]
         for entry in datasets.data_sets():
@@ -55,6 +61,8 @@ def fetch(names):
 
 
 def _load_each(names, download):
+    from . import datasets
+
     unlisted = {entry.name for entry in datasets.data_sets() if entry.sha256 is None}
     failed = []
     for name in names:

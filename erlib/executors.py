@@ -71,7 +71,10 @@ def _client(dask):
             LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):
-            yield client
+            try:
+                yield client
+            finally:
+                client.run(stop_all)
 
 
 def _check(client, folder):

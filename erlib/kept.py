@@ -11,8 +11,6 @@ import json
 import os
 from pathlib import Path
 
-import torch
-
 from .code_state import code_state, loaded_modules
 from .record import write_json
 
@@ -90,4 +88,4 @@ def _is_plain(value):
 
 
 def _as_plain(value):
-    return str(value) if isinstance(value, torch.dtype) else value
+    return str(value) if type(value).__name__ == "dtype" else value  # of torch, not loaded here

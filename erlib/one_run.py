@@ -22,6 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from . import light_imports  # noqa: F401
 from .code_state import all_modules, code_state
 from .execute import NotebookFailed, execute
 from .kept import FOLDER as KEPT
@@ -61,6 +62,7 @@ def outcome_of(run, folder, order, tell):
         with lock:
             if is_done(run, folder) and not order["force"]:
                 return {"end": "done already"}  # by another batch, since this one was planned
+            tell(begun=run.id)
             failure_file(run, folder).unlink(missing_ok=True)
             do(run, folder, order, tell)
     except Timeout:

@@ -84,8 +84,6 @@ def _follow(order, tell):
     process = _process()
     late = threading.Event()
     timer = threading.Timer(order["limit"] or 0, _stop_late, [process, late])
-    if order["limit"]:
-        timer.start()
     end, place = None, "before its first cell"
     try:
         process.stdin.write(json.dumps(order) + "\n")
@@ -94,6 +92,9 @@ def _follow(order, tell):
             event = json.loads(line)
             if "end" in event:
                 end = event
+            elif "begun" in event:
+                if order["limit"]:
+                    timer.start()
             else:
                 tell(**event)
                 place = "in cell {cell} of {of}: {line}".format(**event)

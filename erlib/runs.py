@@ -49,7 +49,8 @@ def plan(selection=(), *, profile="quick", overrides=None):
 
     ``selection`` holds numbers (``"3"``, ``"03"``), ranges (``"1-3"``), stems of notebooks or ids
     of runs; nothing selects all.  Profile ``quick`` is the committed defaults; ``full`` is one run
-    per ``notebooks/full/NN_name*.yaml``, and the defaults where a notebook has none.
+    per ``notebooks/full/NN_name*.yaml``, and the defaults where a notebook has none.  The path of
+    a notebook somewhere else means that one, with its defaults.
 
     Raises ValueError if something selected does not exist, if a YAML file is no mapping or belongs
     to no notebook, if a parameter is none of its notebook's (papermill would only warn, and run
@@ -57,6 +58,27 @@ def plan(selection=(), *, profile="quick", overrides=None):
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}, allowed: {', '.join(PROFILES)}")
+    own = [word for word in selection if _is_elsewhere(word)]
+    runs = [
+        Run(Path(word).stem, Path(word).resolve(), profile, {}, dict(overrides or {}), {}, "", word)
+        for word in map(str, own)
+    ]
+    others = [word for word in selection if word not in own]
+    if others or not own:
+        runs += _select(_of_the_companion(profile, overrides), others)
+    return [_checked(run) for run in runs]
+
+
+def _is_elsewhere(word):
+    file = Path(word)
+    return (
+        file.suffix == ".ipynb"
+        and file.is_file()
+        and not file.resolve().is_relative_to(paths.NOTEBOOKS.resolve())
+    )
+
+
+def _of_the_companion(profile, overrides):
     notebooks = find_notebooks()
     settings = _full_settings(notebooks) if profile == "full" else {}
     runs = []
@@ -64,7 +86,7 @@ def plan(selection=(), *, profile="quick", overrides=None):
         of_this = {id: v for id, v in settings.items() if id.split(".")[0] == notebook.stem}
         for id, values in (of_this or {notebook.stem: {}}).items():
             runs.append(Run(id, notebook, profile, values, dict(overrides or {}), {}))
-    return [_checked(run) for run in _select(runs, selection)]
+    return runs
 
 
 def _checked(run):

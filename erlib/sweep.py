@@ -5,6 +5,7 @@ So the same grid finds its runs again, a wider one adds to them, and the order o
 matter. (What code gave a result, the result says: `erlib.run_folder.state`.)
 """
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 from . import paths
 from .declared import Declared
 from .parameters import from_text
-from .runs import Run, plan
+from .runs import plan
 
 
 def plan_sweep(selection, axes, fixed=None):
@@ -25,7 +26,7 @@ def plan_sweep(selection, axes, fixed=None):
     Parameters
     ----------
     selection : str
-        One notebook, as `erlib.runs.plan` takes it.
+        One notebook, as `erlib.runs.plan` takes it: a number, a name, or the path of another.
     axes : list of str
         ``name=values`` each, see `read_axis`.
     fixed : dict, optional
@@ -47,7 +48,7 @@ def plan_sweep(selection, axes, fixed=None):
         values = [declared.value(name, value) for value in values]
         grid[name] = [value for i, value in enumerate(values) if value not in values[:i]]
     points = (dict(zip(grid, values)) for values in itertools.product(*grid.values()))
-    return [_run_at(declared, fixed, point) for point in points]
+    return [_run_at(declared, found[0], fixed, point) for point in points]
 
 
 def size_of(axes):
@@ -104,19 +105,15 @@ def point_text(values):
     return " ".join(f"{name}={_short(value)}" for name, value in values.items())
 
 
-def _run_at(declared, fixed, point):
+def _run_at(declared, whole, fixed, point):
     parameters = declared.defaults | fixed | point
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
-    stem = declared.notebook.stem
-    return Run(
-        id=f"{stem}-{digest[:12]}",
-        notebook=declared.notebook,
-        profile="quick",
-        settings={},
+    return dataclasses.replace(
+        whole,
+        id=f"{whole.id}-{digest[:12]}",
         overrides=fixed | point,
-        defaults=declared.defaults,
         title=point_text(point),
-        known_as=stem,
+        known_as=whole.known_as or whole.id,
     )
 
 
