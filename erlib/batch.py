@@ -35,6 +35,7 @@ def run(
     threads=None,
     timeout=None,
     limit=None,
+    verdicts=True,
     jobs=1,
     dask=None,
     replace=False,
@@ -48,7 +49,8 @@ def run(
     so that an interrupted batch can be resumed; inside a notebook the finished pieces of an
     interrupted attempt count too (`erlib.kept`); ``force`` starts afresh.  A failure does not keep
     later runs from running unless ``stop``; a full disk does.  ``threads`` limits the threads of
-    each kernel, ``timeout`` the seconds of each cell, ``limit`` those of a run.
+    each kernel, ``timeout`` the seconds of each cell, ``limit`` those of a run.  Without
+    ``verdicts`` the asserts of the notebook are left out, which are about its defaults.
 
     ``jobs`` runs are under way at once, or as many as ``dask`` has workers (`erlib.executors`).
     Another batch may work in the same folder: what it does is not done twice.
@@ -75,7 +77,9 @@ def run(
             overview.total -= 1
         else:
             waiting.append(each)
-    failed, settings = [], {"threads": threads, "timeout": timeout, "limit": limit, "force": force}
+    settings = {"threads": threads, "timeout": timeout, "limit": limit}
+    settings |= {"force": force, "verdicts": verdicts}
+    failed = []
     try:
         if waiting:
             with executor(folder, jobs=jobs, dask=dask) as workers, overview.beating():
@@ -176,9 +180,16 @@ def _end_of(future):
 
 
 def _hint(run, folder, end):
+    """What to do about a failure."""
+    if end["end"] != "failed":
+        return ""
+    hint = f"its log: {short(log_file(run, folder))}"
     if end.get("cell"):
-        return f"open it: jupyter lab {shlex.quote(str(short(folder / f'{run.id}.ipynb')))}"
-    return f"its log: {short(log_file(run, folder))}"
+        notebook = shlex.quote(str(short(folder / f"{run.id}.ipynb")))
+        hint = f"open it: jupyter lab {notebook}"
+    if "\nAssertionError" in end["why"]:
+        hint += "\nif a verdict on the defaults does not hold here: --no-verdicts runs it without"
+    return hint
 
 
 def _plain(run):

@@ -80,6 +80,11 @@ _how = _options(
     click.option("--threads", type=click.IntRange(min=1), help="Threads of each kernel."),
     _timeout,
     click.option("--limit", type=_seconds, help="Seconds a run may take."),
+    click.option(
+        "--verdicts/--no-verdicts",
+        default=True,
+        help="Whether a notebook asserts its verdicts, which are about its defaults.",
+    ),
 )
 
 

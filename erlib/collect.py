@@ -29,13 +29,15 @@ def read_runs(folder, *, mixed=False):
     notebook or of erlib, unless ``mixed``: then the column ``code`` tells them apart.
     """
     folder = Path(folder)
-    results, others = [], Counter()
+    results, others, same = [], Counter(), {}
     others["failed"] = sum(1 for _ in folder.glob("*.failed"))
     for file in sorted(folder.glob("*.json")):
         result = read_result(file)
         if result is None:
             others["not whole"] += 1
         else:
+            for part in ("environment", "code"):  # alike in thousands of results: kept once
+                result[part] = same.setdefault(repr(result.get(part)), result.get(part))
             results.append(result)
     if not results:
         raise ValueError(f"{folder} holds no finished run")
@@ -168,7 +170,7 @@ def _differing(results):
     """Notebooks and modules of erlib that are not the same in all results that used them."""
     states, differing = {}, {}
     for result in results:
-        code = {result["notebook"]: result["notebook_sha256"], **result.get("code", {})}
+        code = {result["notebook"]: result["notebook_sha256"], **(result["code"] or {})}
         for name, state in code.items():
             if states.setdefault(name, state) != state:
                 differing[name] = True
@@ -177,7 +179,7 @@ def _differing(results):
 
 def _code(result):
     """A short name for the code that gave the result."""
-    text = json.dumps([result["notebook_sha256"], result.get("code")], sort_keys=True)
+    text = json.dumps([result["notebook_sha256"], result["code"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -92,6 +92,7 @@ def do(run, folder, order, tell):
     threads = order["threads"]
     variables = {CHANNEL: channel, "ERLIB_FIGURES": figures, KEPT: pieces}
     variables |= dict.fromkeys(THREAD_VARIABLES, threads) if threads else {}
+    variables |= {} if order["verdicts"] else {"PYTHONOPTIMIZE": 1}  # leaves out asserts
     figures.mkdir(parents=True, exist_ok=True)
 
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
@@ -122,7 +123,7 @@ def do(run, folder, order, tell):
             "notebook_sha256": sha256,
             "profile": run.profile,
             "parameters": run.parameters,
-            "command": run.command + (f" --threads {threads}" if threads else ""),
+            "command": _command(run, order),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
             "threads": threads,
@@ -138,6 +139,11 @@ def do(run, folder, order, tell):
     shutil.rmtree(pieces, ignore_errors=True)
     with contextlib.suppress(OSError):
         figures.rmdir()  # if it drew none
+
+
+def _command(run, order):
+    threads = f" --threads {order['threads']}" if order["threads"] else ""
+    return run.command + threads + ("" if order["verdicts"] else " --no-verdicts")
 
 
 def _read(orders):

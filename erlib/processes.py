@@ -32,10 +32,10 @@ def perform(order, tell=None):
     """Do one run; returns how it ended.
 
     `order` is a dict: the ``run``, its ``folder``, ``threads``, the seconds that a cell
-    (``timeout``) and all of it (``limit``) may take, whether to ``force`` it, and whether to
-    ``wait`` if another batch is at it. `tell` is called with its events on the way. The dict
-    returned has ``end`` ("ok", "done already", "elsewhere", "failed" or "stopped"), ``why`` if it
-    failed, and ``seconds``.
+    (``timeout``) and all of it (``limit``) may take, whether its ``verdicts`` are checked, whether
+    to ``force`` it, and whether to ``wait`` if another batch is at it. `tell` is called with its
+    events on the way. The dict returned has ``end`` ("ok", "done already", "elsewhere", "failed" or
+    "stopped"), ``why`` if it failed, and ``seconds``.
     """
     folder, id = Path(order["folder"]), order["run"]["id"]
     began = time.monotonic()

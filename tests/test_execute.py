@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import nbformat
-from small_notebooks import write_notebook
+from small_notebooks import result_of, write_notebook
 
 from erlib import paths
 from erlib.batch import run
@@ -30,6 +30,14 @@ def test_a_timeout_is_a_failure_without_result(place, capsys):
     )
     left = {file.name for file in (place / "out").glob("01*")}
     assert left == {notebook.name, "01_slow.failed", "01_slow.log"}
+
+
+def test_verdicts_can_be_left_out(place, capsys):
+    write_notebook("01_sure", "x = 1", "assert x == 2")
+    assert run(plan(), output=place / "out") == ["01_sure"]
+    assert "--no-verdicts runs it without" in capsys.readouterr().out
+    assert run(plan(), output=place / "out", verdicts=False) == []
+    assert result_of(place / "out", "01_sure")["command"].endswith(" --no-verdicts")
 
 
 def test_leaving_early_is_no_success(place, capsys):
