@@ -36,6 +36,7 @@ bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time 
 	$(BIN)/python benchmarks/one_update.py
 	$(BIN)/python benchmarks/regress_memory.py
 	$(BIN)/python benchmarks/convolution_pass.py
+	$(BIN)/python benchmarks/sweep_plan.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
 
 clean: ## remove runs/ and caches; data/ and .venv stay

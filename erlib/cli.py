@@ -182,6 +182,9 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
 @click.option(
     "--by", help="Columns, as A,B: means and 95 % intervals over all rows that share them."
 )
+@click.option(
+    "--where", multiple=True, metavar="NAME=V1,V2,...", help="Only rows with one of these values."
+)
 @click.option("--csv", "to", is_flag=True, help="CSV in place of a table to read.")
 @click.option(
     "--plot", type=click.Path(dir_okay=False), help="Picture: the means, first by column across."
@@ -189,7 +192,7 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
 @click.option("--value", help="The column to draw.")
 @click.option("--log", is_flag=True, help="A logarithmic axis across.")
 @click.option("--mixed", is_flag=True, help="Take results of different code together.")
-def collect(folder, table, by, to, plot, value, log, mixed):
+def collect(folder, table, by, where, to, plot, value, log, mixed):
     """Print the results in a FOLDER of runs as one tidy table.
 
     \b
@@ -197,24 +200,26 @@ def collect(folder, table, by, to, plot, value, log, mixed):
     erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
     """
     from . import collect as results
+    from .sweep import read_axis
 
     with _mistakes_as_usage_errors():
         found, others = results.read_runs(folder, mixed=mixed)
         rows = results.rows_of(found, table=table)
+        for text in where:
+            rows = results.select(rows, *read_axis(text))
         columns = [column.strip() for column in by.split(",")] if by else []
+        shown = results.means(rows, columns, results.varying(found)) if columns else rows
         if plot:
             from .sweep_plot import plot as draw
 
             if not columns or not value:
                 raise ValueError("--plot needs --by, its first column across, and --value")
-            draw(rows, columns, value, plot, log=log)
+            draw(shown, columns, value, plot, log=log)
             click.echo(f"wrote {plot}")
+        elif to:
+            results.as_csv(shown)
         else:
-            shown = results.means(rows, columns) if columns else rows
-            if to:
-                results.as_csv(shown)
-            else:
-                click.echo(results.as_text(shown))
+            click.echo(results.as_text(shown))
     for what, count in others.items():
         click.echo(f"left out: {count} {what}", err=True)
     tables = results.tables_in(found)

@@ -10,6 +10,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 from .intervals import mean_interval
 from .parameters import suggestion
@@ -63,10 +64,10 @@ def rows_of(results, *, table=None):
 
     Raises ValueError if a run did not record the `table`.
     """
-    varying = _varying(results)
+    names = varying(results)
     rows = []
     for result in results:
-        where = {name: _flat(result["parameters"].get(name)) for name in varying}
+        where = {name: _flat(result["parameters"].get(name)) for name in names}
         origin = {
             "id": result["id"],
             "seconds": result["seconds"],
@@ -85,37 +86,50 @@ def rows_of(results, *, table=None):
     return [{column: row.get(column) for column in order} for row in rows]
 
 
-def means(rows, by):
-    """Mean, half of the 95 % interval and number of values, over all rows with the same `by`.
-
-    A dict a group: the columns `by`, ``n``, and for each column of numbers that is found rather
-    than set its mean under its name and the half of its interval under ``<name> ±`` (None for
-    n = 1). Raises ValueError if there is no such column.
-    """
-    columns = list(rows[0])
-    for name in by:
-        if name not in columns:
-            has = ", ".join(columns)
-            raise ValueError(f"no column {name!r}{suggestion(name, columns)}; there are: {has}")
-    groups = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in by), []).append(row)
-    measured = [name for name in columns if name not in {*by, *SEEDS, *ORIGIN[2:]}]
-    found = []
-    for key, group in groups.items():
-        line = dict(zip(by, key)) | {"n": len(group)}
-        for name in measured:
-            values = [row[name] for row in group if _is_number(row[name])]
-            if len(values) == len(group):
-                line[name], line[f"{name} ±"] = mean_interval(values)
-        found.append(line)
+def select(rows, name, values):
+    """The rows with one of the `values` in that column; ValueError if there is none."""
+    _check_columns(rows, [name])
+    found = [row for row in rows if row[name] in values]
+    if not found:
+        there = ", ".join(map(str, dict.fromkeys(row[name] for row in rows)))
+        raise ValueError(f"no row has {name} {' or '.join(map(str, values))}; there are: {there}")
     return found
 
 
-def as_csv(rows, to=sys.stdout):
-    """Write rows as CSV."""
+def means(rows, by, parameters=()):
+    """Mean, half of its 95 % interval and number of seeds, over all rows with the same `by`.
+
+    Rows of the same seed count as one, their mean: they are no repetitions. Without a column of
+    seeds each row counts. A dict a group: the columns `by`, ``n``, and for each column of numbers
+    that is neither of these nor one of the `parameters`, its mean under its name and the half of
+    its interval under ``<name> ±`` (None for n = 1). Raises ValueError if there is no such column.
+    """
+    _check_columns(rows, by)
+    seed = next((name for name in SEEDS if name in rows[0] and name not in by), None)
+    groups = {}
+    for number, row in enumerate(rows):
+        by_seed = groups.setdefault(tuple(row[name] for name in by), {})
+        by_seed.setdefault(row[seed] if seed else number, []).append(row)
+    set_or_origin = {*by, *SEEDS, *parameters, *ORIGIN[2:]}
+    measured = [name for name in rows[0] if name not in set_or_origin]
+    found = []
+    for key, by_seed in groups.items():
+        line = dict(zip(by, key)) | {"n": len(by_seed)}
+        for name in measured:
+            values = [[row[name] for row in rows] for rows in by_seed.values()]
+            if all(_is_number(value) for of_seed in values for value in of_seed):
+                line[name], line[f"{name} ±"] = mean_interval(map(fmean, values))
+        found.append(line)
+    for name in reversed(by):
+        if all(_is_number(line[name]) for line in found):
+            found.sort(key=lambda line: line[name])
+    return found
+
+
+def as_csv(rows, to=None):
+    """Write rows as CSV, to standard output unless given."""
     columns = dict.fromkeys(column for row in rows for column in row)
-    writer = csv.DictWriter(to, columns, lineterminator="\n")
+    writer = csv.DictWriter(to or sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
@@ -125,6 +139,14 @@ def as_text(rows):
     columns = [c for c in dict.fromkeys(c for row in rows for c in row) if not c.endswith(" ±")]
     lines = [[_cell(row.get(c), row.get(f"{c} ±")) for c in columns] for row in rows]
     return markdown(columns, lines)
+
+
+def _check_columns(rows, names):
+    columns = list(rows[0])
+    for name in names:
+        if name not in columns:
+            has = ", ".join(columns)
+            raise ValueError(f"no column {name!r}{suggestion(name, columns)}; there are: {has}")
 
 
 def _found(result, table):
@@ -138,7 +160,7 @@ def _found(result, table):
     return [{k: _flat(v) for k, v in row.items()} for row in result["recorded"][table]]
 
 
-def _varying(results):
+def varying(results):
     """Parameters with more than one value among the results."""
     names = dict.fromkeys(name for result in results for name in result["parameters"])
     return [

@@ -26,11 +26,12 @@ class NotebookFailed(Exception):
         self.started = cell != 0
 
 
-def execute(notebook, output, *, parameters, variables, timeout, cell_started=None):
+def execute(notebook, output, *, parameters, variables, timeout, first=None, cell_started=None):
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
-    ``variables`` are set in the environment of the kernel alone. ``cell_started`` is called with
-    the number of each cell, how many there are, and its first line.
+    ``variables`` are set in the environment of the kernel alone; it executes the line ``first``
+    before any cell. ``cell_started`` is called with the number of each cell, how many there are,
+    and its first line.
     """
     n_cells = sum(_is_code(cell) for cell in cells(notebook)) + bool(parameters)
     number, line = 0, "starting the kernel"
@@ -48,7 +49,7 @@ def execute(notebook, output, *, parameters, variables, timeout, cell_started=No
             parameters,
             kernel_name=NATIVE_KERNEL_NAME,
             language="python",
-            kernel_manager_class=_kernel_with(variables),
+            kernel_manager_class=_kernel_with(variables, first),
             cwd=notebook.parent,
             execution_timeout=timeout,
             progress_bar=False,
@@ -82,7 +83,7 @@ def _is_code(cell):
     return cell.cell_type == "code" and bool(cell.source.strip())
 
 
-def _kernel_with(variables):
+def _kernel_with(variables, first):
     """A kernel manager that starts the interpreter running erlib, whatever a kernelspec says.
 
     The variables go straight to the kernel's process, so none can leak into this one.
@@ -112,6 +113,8 @@ def _kernel_with(variables):
             )
 
         async def start_kernel(self, **options):
+            if first:
+                options["extra_arguments"] = [f"--IPKernelApp.exec_lines={first}"]
             return await super().start_kernel(env=env, **options)
 
     return Kernel

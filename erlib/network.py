@@ -24,7 +24,8 @@ from .activations import activation as activation_by_name
 from .batches import generator, minibatches
 from .coding import class_labels, observed_outputs
 from .invert import check_settings
-from .layers import AT_ONCE, ConvLayer, paired
+from .layers import AT_ONCE, ConvLayer
+from .modules import paired
 from .progress import progress
 from .reflect import reflected
 from .regress import CHUNK

@@ -31,6 +31,7 @@ from .processes import stop_tree
 from .record import CHANNEL, environment, read_channel, write_json
 from .run_folder import failure_file, is_done, log_file, result_file
 from .runs import Run
+from .verdicts import LEAVE_OUT
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -92,7 +93,6 @@ def do(run, folder, order, tell):
     threads = order["threads"]
     variables = {CHANNEL: channel, "ERLIB_FIGURES": figures, KEPT: pieces}
     variables |= dict.fromkeys(THREAD_VARIABLES, threads) if threads else {}
-    variables |= {} if order["verdicts"] else {"PYTHONOPTIMIZE": 1}  # leaves out asserts
     figures.mkdir(parents=True, exist_ok=True)
 
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
@@ -104,6 +104,7 @@ def do(run, folder, order, tell):
                 folder / f"{run.id}.ipynb",
                 parameters=run.settings | run.overrides,
                 variables=variables,
+                first=None if order["verdicts"] else LEAVE_OUT,
                 timeout=order["timeout"],
                 cell_started=lambda cell, of, line: tell(cell=cell, of=of, line=line),
             )

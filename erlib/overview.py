@@ -60,8 +60,9 @@ class Overview:
             ((name, place, line),) = running
             return f"{name}  {place}, {seconds:.0f} s: {line}"
         text = f"{done} of {self.total} ended, {seconds:.0f} s"
-        if 0 < done < self.total:
-            text += f", about {_duration(seconds / done * (self.total - done))} left"
+        now = done - self.counts.get("done already", 0)
+        if now and done < self.total:
+            text += f", about {_duration(seconds / now * (self.total - done))} left"
         return "; ".join([text, *(f"{name} {place}" for name, place, _ in running)])
 
 

@@ -19,6 +19,8 @@ from .declared import Declared
 from .parameters import from_text
 from .runs import plan
 
+MOST = 1_000_000  # points; more are a slip of the pen
+
 
 def plan_sweep(selection, axes, fixed=None):
     """The list of `Run` of all points of a grid, the last axis varying fastest.
@@ -32,12 +34,14 @@ def plan_sweep(selection, axes, fixed=None):
     fixed : dict, optional
         Values of other parameters, the same at every point.
 
-    Raises ValueError if the notebook, a name or a value does not exist or is not allowed, or a name
-    is given twice.
+    Raises ValueError if the notebook, a name or a value does not exist or is not allowed, a name is
+    given twice, or there are more than `MOST` points.
     """
     found = plan([selection])
     if len(found) != 1:
         raise ValueError(f"{selection!r} means {len(found)} notebooks; a sweep is of one")
+    if size_of(axes) > MOST:
+        raise ValueError(f"this grid has {size_of(axes):,} points, allowed: {MOST:,}")
     declared = Declared(found[0].notebook)
     fixed = declared.values(fixed or {})
     grid = {}

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from data_files import expect_small, small_raw, write_idx
+from finished_runs import finished
 from small_notebooks import write_notebook, write_settings
 
 from erlib import datasets, lookup, paths
@@ -100,3 +101,21 @@ def batch(tmp_path_factory):
         assert dict(os.environ) == before, "nothing set for the kernels may leak"
         (folder,) = paths.RUNS.iterdir()
     return SimpleNamespace(root=root, folder=folder, failed=failed, printed=printed)
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two widths, three seeds, a number and a table each."""
+    for width in (100, 20):
+        for seed in range(3):
+            finished(
+                tmp_path / "sweep",
+                f"01_a-{width}{seed}",
+                parameters={"width": width, "seeds": [seed], "dataset": "digits"},
+                recorded={
+                    "score": width + seed,
+                    "note": "x",
+                    "rows": [{"arm": arm, "score": width + seed + i} for i, arm in enumerate("xy")],
+                },
+            )
+    return tmp_path / "sweep"

@@ -1,43 +1,9 @@
 import io
-import json
 
 import pytest
+from finished_runs import finished
 
-from erlib.collect import as_csv, as_text, means, read_runs, rows_of, tables_in
-
-
-def finished(folder, id, *, parameters, recorded, sha="aaaaaaaa", code=None, seconds=1.0):
-    result = {
-        "id": id,
-        "notebook": "01_a.ipynb",
-        "notebook_sha256": sha,
-        "parameters": parameters,
-        "recorded": recorded,
-        "seconds": seconds,
-        "threads": 1,
-        "environment": {"erlib": "0.1.0", "cpu": "a CPU", "packages": {"torch": "2.13.0"}},
-        "code": {"regress.py": "1234"} if code is None else code,
-    }
-    folder.mkdir(exist_ok=True)
-    (folder / f"{id}.json").write_text(json.dumps(result))
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    """Two widths, three seeds, a number and a table each."""
-    for width in (100, 20):
-        for seed in range(3):
-            finished(
-                tmp_path / "sweep",
-                f"01_a-{width}{seed}",
-                parameters={"width": width, "seeds": [seed], "dataset": "digits"},
-                recorded={
-                    "score": width + seed,
-                    "note": "x",
-                    "rows": [{"arm": arm, "score": width + seed + i} for i, arm in enumerate("xy")],
-                },
-            )
-    return tmp_path / "sweep"
+from erlib.collect import as_csv, as_text, means, read_runs, rows_of, select, tables_in, varying
 
 
 def test_a_row_for_each_run_in_the_order_of_the_parameters(sweep):
@@ -74,6 +40,30 @@ def test_means_over_seeds(sweep):
     assert "21 ± 2.5" in as_text(found)
     with pytest.raises(ValueError, match=r"no column 'widht' \(did you mean 'width'\?\)"):
         means(rows_of(read_runs(sweep)[0]), ["widht"])
+
+
+def test_rows_of_one_seed_are_no_repetitions(sweep):
+    rows = rows_of(read_runs(sweep)[0])
+    twice = means([*rows, *rows], ["width"])
+    assert twice == means(rows, ["width"]) and twice[0]["n"] == 3
+    of_arms = means(rows_of(read_runs(sweep)[0], table="rows"), ["width"])
+    assert of_arms[0]["n"] == 3, "two arms a seed, three seeds"
+
+
+def test_what_was_set_is_not_averaged(sweep):
+    results, _ = read_runs(sweep)
+    rows = rows_of(results, table="rows")
+    assert "width" in means(rows, ["arm"])[0]
+    assert "width" not in means(rows, ["arm"], varying(results))[0]
+
+
+def test_some_of_the_rows(sweep):
+    rows = rows_of(read_runs(sweep)[0], table="rows")
+    assert {row["arm"] for row in select(rows, "arm", ["y"])} == {"y"}
+    with pytest.raises(ValueError, match="no row has arm z; there are: x, y"):
+        select(rows, "arm", ["z"])
+    with pytest.raises(ValueError, match="no column 'amr'"):
+        select(rows, "amr", ["x"])
 
 
 def test_csv_can_be_read_back(sweep):

@@ -8,11 +8,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from erlib.modules import paired
 from torch import nn
 
 from erlib import ERNetwork, Moments, baselines, regress
 from erlib.activations import activation
-from erlib.layers import ConvLayer, DenseLayer, paired
+from erlib.layers import ConvLayer, DenseLayer
 from erlib.sequential import sequential_fit
 
 SETTINGS = {

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from test_collect import finished
+from finished_runs import finished
 
 from erlib import paths
 from erlib.show import describe, find, notebook_of

@@ -95,6 +95,7 @@ def test_a_point_that_is_given_twice_is_one(three):
         ("1", ["hidden=big"], {}, "hidden is 'big', allowed: an integer"),
         ("1", [], {"hidden": "big"}, "hidden is 'big', allowed: an integer"),
         ("1-2", ["hidden=1"], {}, "means 2 notebooks"),
+        ("1", ["hidden=0:9000", "seeds=0:9000"], {}, "81,000,000 points, allowed: 1,000,000"),
         ("7", ["hidden=1"], {}, "no notebook '7'"),
         ("3", ["hidden=1"], {}, "03_third has no parameter 'hidden'; it has none"),
     ],
