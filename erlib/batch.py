@@ -106,10 +106,8 @@ def states_in(folder, runs):
 
 def describe(runs, folder, only_failed=False, force=False, lines=6):
     """The plan of a sweep in some lines: its points, and what of them is there already."""
-    states = Counter(
-        there if there in (DONE, MISSING, FAILED) else "to renew"
-        for there in states_in(folder, runs).values()
-    )
+    names = {DONE: DONE, MISSING: "not run yet", FAILED: FAILED}
+    states = Counter(names.get(there, "to renew") for there in states_in(folder, runs).values())
     there = ", ".join(f"{count} {what}" for what, count in states.items() if count)
     text = [f"{runs[0].notebook.stem}: {len(runs)} runs: {there}"]
     text += [f"  {label(each)}" for each in runs[:lines]]

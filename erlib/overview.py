@@ -26,7 +26,7 @@ class Overview:
     def at(self, run, cell, of, line):
         """A run has reached a cell."""
         with self._lock:
-            self._running[run.id] = (label(run), f"cell {cell} of {of}", line)
+            self._running[run.id] = (run.title or run.id, f"cell {cell} of {of}", line)
 
     def ended(self, run, end, hint):
         """A run has ended; `hint` stands below what went wrong."""

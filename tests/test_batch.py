@@ -217,4 +217,4 @@ def test_a_plan_tells_what_is_there(three, place, no_kernel):
     no_kernel.broken = {"02_second"}
     run(plan(["1-2"]), output=place / "out")
     text = describe(plan(), place / "out")
-    assert text.splitlines()[0] == "01_first: 3 runs: 1 done, 1 failed, 1 missing"
+    assert text.splitlines()[0] == "01_first: 3 runs: 1 done, 1 failed, 1 not run yet"

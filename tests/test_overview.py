@@ -32,9 +32,9 @@ def test_what_is_under_way():
     ours = runs(3)
     overview = Overview(ours)
     overview.at(ours[0], 2, 5, "x = 1")
-    assert overview._describe(10) == "0 of 3 ended, 10 s; 01_a-0  seed=0 cell 2 of 5"
+    assert overview._describe(10) == "0 of 3 ended, 10 s; seed=0 cell 2 of 5"
     overview.ended(ours[0], {"end": "ok", "seconds": 300.0}, "")
     assert overview._describe(300) == "1 of 3 ended, 300 s, about 10 min left"
     alone = Overview(ours[:1])
     alone.at(ours[0], 2, 5, "x = 1")
-    assert alone._describe(10) == "01_a-0  seed=0  cell 2 of 5, 10 s: x = 1"
+    assert alone._describe(10) == "seed=0  cell 2 of 5, 10 s: x = 1"
