@@ -87,7 +87,8 @@ def run(
     except KeyboardInterrupt:
         overview.say(f"\ninterrupted; {_goes_on(folder, replace)}")
         raise
-    print(overview.summary(), flush=True)
+    left = overview.total - sum(overview.counts.values())
+    print(overview.summary() + (f", {left} not run" if left else ""), flush=True)
     return failed
 
 
@@ -109,7 +110,8 @@ def describe(runs, folder, only_failed=False, force=False, lines=6):
     names = {DONE: DONE, MISSING: "not run yet", FAILED: FAILED}
     states = Counter(names.get(there, "to renew") for there in states_in(folder, runs).values())
     there = ", ".join(f"{count} {what}" for what, count in states.items() if count)
-    text = [f"{runs[0].notebook.stem}: {len(runs)} runs: {there}"]
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    text = [f"{runs[0].notebook.stem}: {count}: {there}"]
     text += [f"  {label(each)}" for each in runs[:lines]]
     if len(runs) > lines:
         text += [f"  ... {len(runs) - lines - 1} more ..."] * (len(runs) > lines + 1)

@@ -104,7 +104,9 @@ def _once(overrides):
     help="quick: the defaults. full: notebooks/full/*.yaml.",
 )
 @_values
-@click.option("--output", type=click.Path(file_okay=False), help="Folder to write or resume.")
+@click.option(
+    "--output", "--out", type=click.Path(file_okay=False), help="Folder to write or resume."
+)
 @_how
 def run(selection, profile, overrides, **how):
     """Run notebooks into a new folder below runs/.
@@ -134,7 +136,9 @@ def run(selection, profile, overrides, **how):
     type=click.Path(exists=True, dir_okay=False),
     help="YAML file of values that are the same everywhere.",
 )
-@click.option("--out", type=click.Path(file_okay=False), help="Default: runs/sweep-NOTEBOOK.")
+@click.option(
+    "--out", "--output", type=click.Path(file_okay=False), help="Default: runs/sweep-NOTEBOOK."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
 @click.option("--only-failed", is_flag=True, help="Only what failed before.")
 @_how
@@ -150,6 +154,10 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
     from . import batch, sweep
 
     with _mistakes_as_usage_errors():
+        if not axes:
+            raise ValueError("give at least one --grid; a notebook runs once by erlib run")
+        if dask and jobs > 1:
+            raise ValueError("--jobs is for this machine alone; dask has as many as its workers")
         fixed = (sweep.read_fixed(params) if params else {}) | _once(overrides)
         planned = sweep.plan_sweep(notebook, axes, fixed)
         folder = Path(out or sweep.default_folder(planned)).resolve()
@@ -170,7 +178,8 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
             **how,
         )
     if failed:
-        click.echo("the same command again runs what failed; erlib show ID says why")
+        where = "" if out is None else f" --out {batch.short(folder)}"
+        click.echo(f"the same command again runs what failed; erlib show ID{where} says why")
     else:
         click.echo(f"erlib collect {batch.short(folder)}")
     sys.exit(1 if failed else 0)
@@ -206,7 +215,9 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
         found, others = results.read_runs(folder, mixed=mixed)
         rows = results.rows_of(found, table=table)
         for text in where:
-            rows = results.select(rows, *read_axis(text))
+            rows = results.select(rows, *read_axis(text, "where"))
+        if value and not plot:
+            raise ValueError("--value is the column that --plot draws")
         columns = [column.strip() for column in by.split(",")] if by else []
         shown = results.means(rows, columns, results.varying(found)) if columns else rows
         if plot:
@@ -214,6 +225,8 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
 
             if not columns or not value:
                 raise ValueError("--plot needs --by, its first column across, and --value")
+            if not Path(plot).parent.is_dir():
+                raise ValueError(f"--plot {plot}: there is no folder {Path(plot).parent}")
             draw(shown, columns, value, plot, log=log)
             click.echo(f"wrote {plot}")
         elif to:
@@ -223,6 +236,8 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
     for what, count in others.items():
         click.echo(f"left out: {count} {what}", err=True)
     tables = results.tables_in(found)
+    if not any(result["recorded"] for result in found):
+        click.echo("nothing was recorded: erlib.record(name=value) in the notebook", err=True)
     if tables and not table:
         there = ", ".join(f"{name} ({length} rows a run)" for name, length in tables.items())
         click.echo(f"tables: {there}; --table NAME shows one", err=True)

@@ -8,6 +8,7 @@ computes) is left to the notebook.
 
 import ast
 import builtins
+from types import SimpleNamespace
 
 from .notebook_files import cells, declared_parameters
 from .parameters import parameter, suggestion
@@ -26,7 +27,8 @@ class Declared:
     def __init__(self, notebook):
         self.notebook = notebook
         self.defaults = declared_parameters(notebook)
-        self._lines, self._known = {}, {"parameter": parameter}
+        self._lines = {}
+        self._known = {"parameter": parameter, "erlib": SimpleNamespace(parameter=parameter)}
         for statement in _statements(notebook):
             name = _checked_name(statement)
             if name in self.defaults:
@@ -42,7 +44,8 @@ class Declared:
         """
         if name not in self.defaults:
             known = self.defaults
-            has = f"it has: {', '.join(known)}" if known else "it has none"
+            none = "it has none: no cell is tagged 'parameters'"
+            has = f"it has: {', '.join(known)}" if known else none
             hint = suggestion(name, known)
             raise ValueError(f"{self.notebook.stem} has no parameter {name!r}{hint}; {has}")
         try:
@@ -88,7 +91,8 @@ def _checked_name(statement):
     name = statement.targets[0].id
     for call in _calls(statement):
         keywords = {keyword.arg for keyword in call.keywords}
-        if getattr(call.func, "id", "") == "parameter" and name in keywords:
+        function = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+        if function == "parameter" and name in keywords:
             return name
     return None
 

@@ -45,10 +45,12 @@ def executor(folder, *, jobs=1, dask=None):
 def workers_of(dask):
     """How many workers ``local:N`` asks for; None for an address."""
     kind, _, count = dask.partition(":")
-    if kind != "local":
+    if "://" in dask:
         return None
-    if not count.isdigit() or int(count) < 1:
-        raise ValueError(f"--dask is {dask!r}, allowed: local:N with N >= 1, or an address")
+    if kind != "local" or not count.isdigit() or int(count) < 1:
+        raise ValueError(
+            f"--dask is {dask!r}, allowed: local:N with N >= 1, or an address as tcp://host:8786"
+        )
     return int(count)
 
 

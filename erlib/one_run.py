@@ -59,20 +59,24 @@ def main():
 def outcome_of(run, folder, order, tell):
     """Do the run unless another process is at it; the event that says how it ended."""
     lock = FileLock(folder / ".locks" / run.id, timeout=-1 if order["wait"] else 0)
+    began = time.monotonic()
     try:
         with lock:
             if is_done(run, folder) and not order["force"]:
                 return {"end": "done already"}  # by another batch, since this one was planned
+            began = time.monotonic()
             tell(begun=run.id)
             failure_file(run, folder).unlink(missing_ok=True)
             do(run, folder, order, tell)
     except Timeout:
         return {"end": "elsewhere"}
     except NotebookFailed as failure:
-        return {"end": "failed", "why": str(failure), "cell": failure.started}
+        end = {"end": "failed", "why": str(failure), "cell": failure.started}
     except OSError as error:
-        return {"end": "failed", "why": str(error), "cell": False}
-    return {"end": "ok"}
+        end = {"end": "failed", "why": str(error), "cell": False}
+    else:
+        end = {"end": "ok"}
+    return end | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def do(run, folder, order, tell):

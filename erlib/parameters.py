@@ -51,7 +51,8 @@ def from_text(text):
     try:
         return yaml.load(text, Loader=_Yaml12)  # a SafeLoader: it builds plain values only
     except yaml.YAMLError as error:
-        raise ValueError(f"cannot be read as YAML: {text!r} ({_one_line(error)})") from None
+        shown = repr(text if len(text) <= 60 else f"{text[:56]} ...")
+        raise ValueError(f"cannot be read as YAML: {shown} ({_one_line(error)})") from None
 
 
 def parameter(kind, /, *, among=None, at_least=None, at_most=None, above=None, **named):

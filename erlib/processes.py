@@ -46,7 +46,7 @@ def perform(order, tell=None):
         end = _follow(order, tell or (lambda **event: None))
     except OSError as error:
         end = {"end": "failed", "why": str(error)}
-    end["seconds"] = round(time.monotonic() - began, 1)
+    end.setdefault("seconds", round(time.monotonic() - began, 1))
     if end["end"] == "failed":
         with contextlib.suppress(OSError):  # a full disk: the run is then missing, not failed
             write_json(folder / f"{id}.failed", {"run": order["run"], **end})

@@ -135,6 +135,8 @@ def _select(runs, selection):
             # A run's own name means that run alone; a notebook's that names no run, all its runs.
             matches = {run.id for run in runs if run.id == name}
             matches = matches or {run.id for run in runs if run.notebook.stem == name}
+        if not matches and len(Path(word).parts) > 1 and not Path(word).exists():
+            raise ValueError(f"there is no file {word}")
         if not matches:
             ids = [run.id for run in runs]
             hint = suggestion(name, ids)

@@ -6,6 +6,7 @@ from pathlib import Path
 from . import paths
 from .collect import as_text, tables_in
 from .run_folder import read_result
+from .runs import Run
 
 LINES = 12  # of a table, of a log
 
@@ -33,8 +34,9 @@ def find(name, folders=None):
             raise ValueError(f"{name!r} is the beginning of {len(found)} runs in {place}: {some}")
         if found:
             return found[0]
-    where = ", ".join(map(str, places)) or f"{paths.RUNS}, which is empty"
-    raise ValueError(f"no run {name!r} in {where}")
+    if not places:
+        raise ValueError(f"no run {name!r}: there is none in {paths.RUNS}; --out names a folder")
+    raise ValueError(f"no run {name!r} in {', '.join(map(str, places))}")
 
 
 def describe(file):
@@ -46,7 +48,8 @@ def describe(file):
     lines = [
         f"{result['id']}: ok, {result['seconds']:.1f} s, {result['started']}",
         f"  {result['command']}",
-        f"  {environment['cpu']}, {environment['torch_threads'] or '?'} threads, "
+        f"  {environment['cpu']}, {environment['torch_threads'] or result['threads'] or '?'} "
+        "threads, "
         f"torch {environment['packages']['torch']}, commit {environment['git_commit']}"
         + (" with local changes" if environment["git_dirty"] else ""),
         "",
@@ -81,11 +84,23 @@ def _describe_failure(file):
         failure = json.loads(file.with_name(f"{_id(file)}.failed").read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return f"{file} is not whole; run it again"
-    lines = [f"{_id(file)}: FAILED, {failure['seconds']:.1f} s", f"  {failure['why']}", ""]
-    log = file.with_name(f"{_id(file)}.log")
+    run = Run(**{**failure["run"], "notebook": Path(failure["run"]["notebook"])})
+    lines = [
+        f"{run.id}: FAILED, {failure['seconds']:.1f} s",
+        f"  {run.command}",
+        "",
+        *(f"  {line}" for line in failure["why"].splitlines()),
+        "",
+        "parameters",
+        *(f"  {name} = {json.dumps(value)}" for name, value in run.parameters.items()),
+        "",
+    ]
+    log = file.with_name(f"{run.id}.log")
     if log.is_file():
         text = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines += [f"end of {log.name}", *(f"  {line}" for line in text[-LINES:]), ""]
+        said = [line for line in text if not line.startswith("---")]  # not only when it began
+        if said:
+            lines += [f"end of {log.name}", *(f"  {line}" for line in said[-LINES:]), ""]
     return "\n".join([*lines, *_files(file, _id(file))])
 
 

@@ -64,7 +64,7 @@ def size_of(axes):
     return math.prod(len(read_axis(text)[1]) for text in axes)
 
 
-def read_axis(text):
+def read_axis(text, what="grid"):
     """The name and the values of an axis.
 
     Values are YAML, separated by commas; ``a:b`` and ``a:b:step`` count from a up to b, without b,
@@ -80,20 +80,23 @@ def read_axis(text):
     name, mark, values = text.partition("=")
     name = name.strip()
     if not mark or not name.isidentifier():
-        raise ValueError(f"grid {text!r}: expected name=value,value,... such as seed=0:10")
+        raise ValueError(f"{what} {text!r}: expected name=value,value,... such as seed=0:10")
     try:
         items = from_text(f"[{values}]")
     except ValueError as error:
-        raise ValueError(f"grid {name}: {error}") from None
-    found = [value for item in items for value in _counted(name, item)]
+        raise ValueError(f"{what} {name}: {error}") from None
+    found = [value for item in items for value in _counted(f"{what} {name}", item)]
     if not found:
-        raise ValueError(f"grid {name}: there is no value in {values!r}")
+        raise ValueError(f"{what} {name}: there is no value in {values!r}")
     return name, found
 
 
 def read_fixed(file):
     """Parameters from a YAML file, a mapping of names to values."""
-    values = from_text(Path(file).read_text(encoding="utf-8"))
+    try:
+        values = from_text(Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from None
     if values is not None and not isinstance(values, dict):
         raise ValueError(f"{file} is no mapping of parameters to values")
     return values or {}
@@ -121,13 +124,13 @@ def _run_at(declared, whole, fixed, point):
     )
 
 
-def _counted(name, item):
+def _counted(where, item):
     numbers = re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", item) if isinstance(item, str) else None
     if not numbers:
         return [item]
     start, end, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
     if step == 0 or not range(start, end, step):
-        raise ValueError(f"grid {name}: {item} holds no number")
+        raise ValueError(f"{where}: {item} holds no number")
     return range(start, end, step)
 
 

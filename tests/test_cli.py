@@ -79,7 +79,11 @@ def test_parameters_are_read_as_yaml(executed):
         (("sweep", "1-2", "--grid", "rate=1"), "means 2 notebooks"),
         (("sweep", "1", "--grid", "rate=fast"), "rate is 'fast', allowed: a number"),
         (("sweep", "1", "--grid", "rate"), "expected name=value"),
-        (("sweep", "1", "--dask", "local:x"), "local:N"),
+        (("sweep", "1", "--grid", "rate=1", "--dask", "local:x"), "local:N"),
+        (("sweep", "1", "--grid", "rate=1", "--dask", "foo"), "or an address as tcp://"),
+        (("sweep", "1", "--grid", "rate=1", "--dask", "local:2", "--jobs", "2"), "--jobs is for"),
+        (("sweep", "1"), "give at least one --grid"),
+        (("sweep", "no/such.ipynb", "--grid", "a=1"), "there is no file no/such.ipynb"),
         (("show", "03"), "no run '03'"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy
 KNOWN = ["fast"]
 KNOWN += ["slow"]
 hidden = parameter(int, hidden=hidden, at_least=1)
-rate = parameter(float, rate=rate, above=0)
+rate = erlib.parameter(float, rate=rate, above=0)
 mode = parameter(str, mode=mode, among=KNOWN)
 seeds = parameter([int], seeds=seeds, at_least=0)
 limit = parameter(list[str] | None, limit=limit, among=[*KNOWN, *computed()]) or []

@@ -10,7 +10,7 @@ from erlib.executors import executor, workers_of
 def test_workers_on_this_machine():
     assert workers_of("local:4") == 4
     assert workers_of("tcp://far:8786") is None
-    for wrong in ("local", "local:", "local:0", "local:two"):
+    for wrong in ("local", "local:", "local:0", "local:two", "foo", "far:8786"):
         with pytest.raises(ValueError, match="allowed: local:N with N >= 1, or an address"):
             workers_of(wrong)
 

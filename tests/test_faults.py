@@ -171,7 +171,7 @@ def test_a_cell_raises_and_a_cell_hangs(light):
     (light.place / "raise").touch()
     printed = finish(light("--jobs", "2"), code=1)
     assert "In [3]  raise KeyError(\"gone\")\n  KeyError: 'gone'" in printed
-    assert "4 ok, 2 failed" in printed and "erlib show ID says why" in printed
+    assert "4 ok, 2 failed" in printed and "erlib show ID --out out says why" in printed
     (light.place / "raise").unlink()
     (light.place / "hang").touch()
     printed = finish(light("--limit", "6", "--jobs", "2"), code=1)

@@ -18,6 +18,8 @@ def folder(place):
         result["environment"] |= {"torch_threads": 1, "git_commit": "abc", "git_dirty": True}
         (folder / f"{id}.json").write_text(json.dumps(result))
     failure = {"why": "In [3]  1 / 0\nZeroDivisionError: division by zero", "seconds": 2.0}
+    run = {"id": "01_a-99", "notebook": "01_a.ipynb", "profile": "quick", "known_as": "01_a"}
+    failure["run"] = run | {"settings": {}, "overrides": {"width": 5}, "defaults": {"seed": 0}}
     (folder / "01_a-99.failed").write_text(json.dumps(failure))
     (folder / "01_a-99.log").write_text("\n".join(f"line {i}" for i in range(30)))
     return folder
@@ -58,5 +60,7 @@ def test_why_it_failed(folder):
     text = describe(find("99"))
     assert "FAILED, 2.0 s" in text and "ZeroDivisionError" in text
     assert "line 29" in text and "line 17" not in text
+    assert "width = 5" in text and "seed = 0" in text
+    assert "erlib run 01_a --profile quick -p width 5" in text
     (folder / "01_b-77.json").write_text("{")
     assert "is not whole; run it again" in describe(find("77"))
