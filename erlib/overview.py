@@ -14,8 +14,8 @@ class Overview:
     plain line appears once a minute.
     """
 
-    def __init__(self, runs, total=None):
-        self.total = total or len(runs)
+    def __init__(self, runs):
+        self.total = len(runs)
         self.width = max((len(label(run)) for run in runs), default=0)
         self.counts = {}
         self._running, self._lock, self._terminal = {}, threading.Lock(), sys.stdout.isatty()

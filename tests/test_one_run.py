@@ -1,0 +1,54 @@
+"""The process of a run: what it does when the kernel does not start."""
+
+import json
+
+import pytest
+from small_notebooks import result_of
+
+from erlib import one_run
+from erlib.execute import NotebookFailed
+from erlib.one_run import outcome_of
+from erlib.runs import plan
+
+ORDER = {"force": False, "wait": False, "threads": None, "timeout": None, "verdicts": True}
+NEVER_STARTED = NotebookFailed(0, "starting the kernel", "RuntimeError", "Kernel died")
+IN_A_CELL = NotebookFailed(2, "1 / 0", "ZeroDivisionError", "division by zero")
+
+
+@pytest.mark.parametrize(
+    ("failures", "attempts", "end"),
+    [
+        ([], 1, "ok"),
+        ([NEVER_STARTED], 2, "ok"),
+        ([NEVER_STARTED, NEVER_STARTED], 2, "failed"),
+        ([IN_A_CELL], 1, "failed"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_tried_once_more(
+    three, place, monkeypatch, failures, attempts, end
+):
+    calls, left = [], list(failures)
+
+    def execute(*_, **__):
+        calls.append(1)
+        if left:
+            raise left.pop(0)
+
+    monkeypatch.setattr(one_run, "execute", execute)
+    monkeypatch.setattr(one_run.time, "sleep", lambda seconds: None)
+    (run,) = plan(["1"])
+    told = outcome_of(run, place / "out", ORDER, lambda **event: None)
+    assert told["end"] == end and len(calls) == attempts
+    assert (place / "out" / "01_first.json").exists() == (end == "ok")
+    if end == "ok":
+        assert result_of(place / "out", "01_first")["parameters"] == run.parameters
+        again = outcome_of(run, place / "out", ORDER, lambda **event: None)
+        assert again == {"end": "done already"} and len(calls) == attempts
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(three, place):
+    (run,) = plan(["1"])
+    (place / "out" / ".locks").mkdir(parents=True)
+    with one_run.FileLock(place / "out" / ".locks" / run.id):
+        told = outcome_of(run, place / "out", json.loads(json.dumps(ORDER)), lambda **event: None)
+    assert told == {"end": "elsewhere"}
