@@ -26,7 +26,9 @@ __version__ = "0.1.0"
 #: notebooks do not wait for torch.
 _MODULES = {
     "Dataset": "datasets",
+    "ERClassifier": "estimators",
     "ERNetwork": "network",
+    "ERRegressor": "estimators",
     "Moments": "regress",
     "activation": "activations",
     "invert": "invert",

@@ -62,6 +62,9 @@ class Activation:
     def __repr__(self):
         return f"Activation({self.name!r})"
 
+    def __reduce__(self):  # formulas are functions without a name, which pickle does not take
+        return activation, (self.name,)
+
 
 def _ratio(f, at_zero):
     """g for an odd f whose series starts f(h) = h/at_zero * (1 - h^2/3 + ...)."""

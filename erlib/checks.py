@@ -113,6 +113,18 @@ def choice(name, value, known):
     return value
 
 
+def sample_weight(value, name, samples):
+    """Return weights `[n]` >= 0 of `samples`, which are called `name`, as a tensor like these."""
+    weights = tensor("sample_weight", value, ndim=1)
+    if len(weights) != len(samples):
+        raise ValueError(
+            f"sample_weight: {len(weights)} weights, {name} has {len(samples)} samples"
+        )
+    if bool((weights < 0).any()):
+        raise ValueError(f"sample_weight: negative, the smallest is {weights.min().item()}")
+    return weights
+
+
 def like(result, given):
     """Return the tensor `result` in the array type and dtype of `given`."""
     if isinstance(given, np.ndarray):

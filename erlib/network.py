@@ -24,7 +24,7 @@ from .activations import activation as activation_by_name
 from .batches import generator, minibatches
 from .coding import class_labels, observed_outputs
 from .invert import check_settings
-from .layers import AT_ONCE, ConvLayer
+from .layers import AT_ONCE, ConvLayer, dense_only
 from .modules import paired
 from .progress import progress
 from .reflect import reflected
@@ -177,15 +177,19 @@ class ERNetwork(nn.Module):
         return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
 
     @torch.no_grad()
-    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5):
+    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5, sample_weight=None):
         """Regress every layer, bottom up, on the new outputs of the one below; returns self.
 
         `targets` holds the wanted fields of each layer (`ERNetwork.targets`), or None for a layer
         that is to keep its weights: with both, controls such as a frozen hidden layer or shuffled
-        hidden targets are one line. Other parameters and errors as in `one_update`.
+        hidden targets are one line. `sample_weight` `[n]` is that of `erlib.regress`, for dense
+        layers. Other parameters and errors as in `one_update`.
         """
         x = self._inputs(x)
         targets = self._wanted(x, targets)
+        if sample_weight is not None:
+            dense_only(self, "a sweep with sample_weight")
+            sample_weight = checks.sample_weight(sample_weight, "x", x)
         ridges = [ridge] * (len(self.layers) - 1) + [readout_ridge]
         for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
             checks.not_negative(name, value)
@@ -196,7 +200,8 @@ class ERNetwork(nn.Module):
                 moments = layer.moments()
                 for part in progress(self._chunks(x), f"layer {len(new) + 1} of {len(targets)}"):
                     for rows in layer.pieces(layer.inputs(inputs[part]), h_star[part]):
-                        moments.accumulate(*rows)
+                        weights = None if sample_weight is None else sample_weight[part]
+                        moments.accumulate(*rows, weights)
                 weight, bias = moments.solve(penalty)
             new.append((weight, bias))
             if len(new) < len(targets):

@@ -91,19 +91,25 @@ class Moments:
 
         The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
         fields on the same inputs then costs no more than a pass over them. For chunks already
-        checked, without weights. Raises ValueError if they are not as many rows as before.
+        checked; a third entry of a pair, unless None, are the samples' weights, the same as before.
+        The number of fields may change. Raises ValueError if they are not as many rows (or as much
+        weight) as before.
         """
-        self.xh.zero_()
-        self.h.zero_()
-        rows = 0
-        for x, h in pairs:
-            rows += len(x)
+        n, self.xh, self.h = 0.0, 0.0, 0.0
+        for x, h, *weights in pairs:
+            weights = weights[0] if weights else None
+            n += len(x) if weights is None else float(weights.double().sum())
             if self.fit_intercept:
                 x = x - self.origin
-                self.h += h.sum(0, dtype=torch.float64)
-            self.xh += x.T @ h
-        if rows != self.n:
-            raise ValueError(f"pairs: {rows} rows, the moments are of {self.n:g}")
+            if weights is not None:
+                h = h * weights.to(h.dtype)[:, None]
+            self.h = self.h + h.sum(0, dtype=torch.float64)
+            self.xh = self.xh + (x.T @ h).double()
+        if not math.isclose(n, self.n):
+            raise ValueError(f"pairs: {n:g} rows, the moments are of {self.n:g}")
+
+    def __getstate__(self):
+        return self.__dict__ | {"_factored": None}  # a function: it is made again when needed
 
     def solve(self, ridge=0.0):
         r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.
@@ -238,10 +244,6 @@ def _checked(x, h_star, sample_weight):
         raise ValueError(f"h_star: {len(targets)} samples (rows), x has {len(inputs)}")
     if sample_weight is None:
         return inputs, targets, None
-    weights = checks.tensor("sample_weight", sample_weight, ndim=1)
     checks.same_kind("sample_weight", sample_weight, "x", x)
-    if len(weights) != len(inputs):
-        raise ValueError(f"sample_weight: {len(weights)} weights, x has {len(inputs)} samples")
-    if bool((weights < 0).any()):
-        raise ValueError(f"sample_weight: negative, the smallest is {weights.min().item()}")
+    weights = checks.sample_weight(sample_weight, "x", inputs)
     return inputs, targets, weights

@@ -1,0 +1,452 @@
+r"""Expectation Reflection behind scikit-learn's interface: `ERClassifier` and `ERRegressor`.
+
+The last layer is fitted by `erlib.single_layer`, to the features themselves or to hidden layers
+that one ER update has made; with `passes` all layers are then trained by `erlib.sequential`.
+Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are computed with in float32.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from . import checks
+from .activations import activation as activation_by_name
+from .network import ERNetwork
+from .reflect import reflected
+from .regress import Moments
+from .sequential import sequential_fit
+from .single_layer import single_layer_fit
+
+_FLOATS = (np.float64, np.float32)
+_CLASSIFIES = ("tanh", "erf", "softsign", "identity")
+
+
+def _sums_suffice(estimator):
+    """Whether there is `partial_fit`: for one update of a single layer by ER sums are enough."""
+    if len(estimator.hidden) or estimator.rule != "er":
+        raise AttributeError(
+            "partial_fit: the sums over samples that it accumulates are those of a single layer "
+            f"and rule 'er', found hidden={estimator.hidden!r}, rule={estimator.rule!r}"
+        )
+    return True
+
+
+class _ER(BaseEstimator):
+    """Both estimators: fields H, fitted to observed outputs T."""
+
+    def __init__(
+        self,
+        hidden=(),
+        *,
+        activation="tanh",
+        rule="er",
+        ridge=1e-2,
+        updates=100,
+        stop="discrepancy",
+        hidden_ridge=3.0,
+        passes=0,
+        batch_size=32,
+        warm_start=False,
+        random_state=None,
+    ):
+        self.hidden = hidden
+        self.activation = activation
+        self.rule = rule
+        self.ridge = ridge
+        self.updates = updates
+        self.stop = stop
+        self.hidden_ridge = hidden_ridge
+        self.passes = passes
+        self.batch_size = batch_size
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    def _begin(self, x, y, **how):
+        """x and y checked by scikit-learn's rules; x as a tensor."""
+        x, y = validate_data(self, x, y, dtype=_FLOATS, **how)
+        return checks.from_numpy(x), y
+
+    def _weights(self, sample_weight, x):
+        if sample_weight is None:
+            return None
+        x = x.numpy()
+        weights = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
+        return checks.from_numpy(weights)
+
+    def _fit(self, x, observed, weights):
+        if not isinstance(self.hidden, (tuple, list)):
+            raise ValueError(f"hidden: expected a tuple of widths, found {self.hidden!r}")
+        if checks.not_negative_integer("passes", self.passes):
+            if not self.hidden:
+                raise ValueError(f"passes: {self.passes}, but there is no hidden layer to train")
+            if weights is not None:
+                raise ValueError("sample_weight: mini-batches (passes > 0) do not take weights")
+        start = self._start(x.shape[1], observed.shape[1]) if self.warm_start else None
+        if not self.hidden:
+            found = self._fit_layer(x, observed, weights, start)
+            self._moments = None  # a stream by partial_fit begins anew, from these weights
+            self._keep(found.weight, found.bias)
+            return self
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        net = start or ERNetwork.dense(
+            [x.shape[1], *self.hidden, observed.shape[1]],
+            hidden_bias=True,
+            dtype=x.dtype,
+            output=self.activation,
+            seed=seed,
+        )
+        targets = net.targets(x, observed)
+        net.sweep(x, [*targets[:-1], None], ridge=self.hidden_ridge, sample_weight=weights)
+        if self.passes:
+            batch = min(checks.positive_integer("batch_size", self.batch_size), len(x))
+            how = {"passes": self.passes, "batch_size": batch, "seed": seed}
+            sequential_fit(net, x, observed, first_update=False, **how)
+            self.n_iter_ = self.passes
+        else:
+            with torch.no_grad():
+                features = net.trace(x)[0][-1]
+            found = self._fit_layer(features, observed, weights, None)
+            net.layers[-1].assign(found.weight, found.bias)
+        self.network_ = net
+        return self
+
+    def _fit_layer(self, x, observed, weights, start):
+        found = single_layer_fit(
+            x,
+            observed,
+            rule=self.rule,
+            activation=self.activation,
+            ridge=self.ridge,
+            updates=self.updates,
+            stop=self.stop,
+            sample_weight=weights,
+            start=start,
+        )
+        self.n_iter_ = int(found.updates.max())
+        return found
+
+    def _add(self, x, observed, weights):
+        """One update from where the first call found the weights, of all samples since."""
+        if getattr(self, "_moments", None) is None:
+            shape = x.shape[1], observed.shape[1]
+            self._stream_start = self._start(*shape) or (x.new_zeros(shape), x.new_zeros(shape[1]))
+            self._moments = Moments()
+        weight, bias = (part.to(x.dtype) for part in self._stream_start)
+        unit = activation_by_name(self.activation)
+        self._moments.add(x, reflected(x @ weight + bias, observed, unit), weights)
+        self._keep(*self._moments.solve(self.ridge))
+        self.n_iter_ = 1
+        return self
+
+    def _start(self, d_in, d_out):
+        """Weights and bias, or with hidden layers the network, of the fit before; None without."""
+        if not hasattr(self, "n_iter_"):
+            return None
+        found = [tuple(weight.shape) for weight in self._all_weights()]
+        sizes = [d_in, *self.hidden, d_out]
+        if found != list(itertools.pairwise(sizes)):
+            raise ValueError(f"warm_start: weights of shapes {found} do not fit widths {sizes}")
+        return self.network_ if self.hidden else self._layer()
+
+    def _all_weights(self):
+        if self.hidden:
+            return [layer.weight for layer in self.network_.layers]
+        return [self._layer()[0]]
+
+    def _layer(self):
+        weight, bias = np.atleast_2d(self.coef_).T, np.atleast_1d(self.intercept_)
+        return checks.from_numpy(weight), checks.from_numpy(bias)
+
+    def _keep(self, weight, bias):
+        self.coef_, self.intercept_ = weight.T.numpy().copy(), bias.numpy().copy()
+
+    def _fields(self, x):
+        check_is_fitted(self)
+        x = checks.from_numpy(validate_data(self, x, dtype=_FLOATS, reset=False))
+        if self.hidden:
+            return self.network_.decision_function(x)
+        weight, bias = self._layer()
+        return x @ weight.to(x.dtype) + bias.to(x.dtype)
+
+
+class ERClassifier(ClassifierMixin, _ER):
+    r"""A classifier by Expectation Reflection.
+
+    Each class has a field :math:`h = x W + b` of its own (two classes share one), whose observed
+    output is :math:`t = +1` for samples of the class and -1 for others. An update multiplies fields
+    by observed / predicted output and regresses them on the inputs,
+
+    .. math:: h^* = h\, t / f(h), \qquad W, b = \mathrm{regress}(x, h^*),
+
+    beginning at :math:`h = 0`, where :math:`h^* \propto t`: one update is least squares on the
+    outputs. The class is that of the largest field. :math:`f(h)` is the expectation of the output,
+    so that the class has the probability :math:`(1 + f(h)) / 2`, the logistic function of 2h for
+    tanh; more than two classes are normalised to a sum of 1.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Widths of hidden layers of ReLU units. They are drawn at random and updated once by ER with
+        all the data (`ERNetwork.targets`, `sweep`); the last layer is then fitted to their outputs.
+    activation : str
+        f of the output: ``tanh``, ``erf``, ``softsign``, or ``identity``, where the first update is
+        the last.
+    rule : str
+        ``er``, or a relative: ``weighted_er`` (maximum likelihood for tanh), ``boehning``,
+        ``newton``, ``least_squares``; see `erlib.single_layer`.
+    ridge : float >= 0
+        Penalty of each regression, relative to the mean variance of the inputs of the last layer:
+        the same for inputs of any common scale. Scale columns of different units.
+    updates : int >= 1
+        The most updates that a field makes.
+    stop : str or None
+        ``discrepancy``: a field stops as soon as :math:`\langle (t - f(h))^2 \rangle` of the
+        training data does not fall, the rule of ER's authors; ``settled``: when it changes by
+        less than 1e-8 of its size; None: never.
+    hidden_ridge : float >= 0
+        Penalty of the hidden layers' regression.
+    passes, batch_size : int
+        With `passes` > 0 all layers are then trained by sequential ER in mini-batches, which also
+        fits the last layer; `rule`, `ridge`, `updates` and `stop` have no say in that.
+    warm_start : bool
+        Whether `fit` goes on from the weights of the fit before. New data must have its classes.
+    random_state : int, RandomState or None
+        Source of the initial hidden weights and of the order of mini-batches.
+
+    Attributes
+    ----------
+    classes_ : array `[K]`
+    coef_ : array `[K, d_in]` (two classes: `[1, d_in]`), intercept_ : array `[K]` (`[1]`)
+        W transposed, and b; without hidden layers.
+    network_ : ERNetwork, with hidden layers.
+    n_iter_ : int
+        Updates of the field that made most of them; passes, where these are > 0.
+    n_features_in_, feature_names_in_
+
+    Source: single layer and stopping rule, Hoang, Song, Periwal and Jo, Phys. Rev. E 99, 023311
+    (2019), with least squares where the authors' later package takes least absolute deviations.
+
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> x, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), ERClassifier())
+    >>> bool(cross_val_score(model, x, y).mean() > 0.96)
+    True
+    """
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit to inputs X `[n, d_in]` and labels y `[n]` of any type; returns self.
+
+        `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
+        data that scikit-learn refuses, labels of one class only, or a setting out of range.
+        """
+        x, y = self._begin(X, y)
+        check_classification_targets(y)
+        classes = unique_labels(y)
+        if self.warm_start and hasattr(self, "n_iter_"):
+            self._same_classes("warm_start", classes)
+        weights = self._weights(sample_weight, x)
+        observed = self._observed(y, classes, x.dtype)
+        self.classes_ = classes
+        return self._fit(x, observed, weights)
+
+    @available_if(_sums_suffice)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        r"""Add samples to one ER update, in pieces of any size; returns self.
+
+        One update needs of the data only sums over samples (`erlib.Moments`), and these are kept,
+        not the samples: memory does not grow, and pieces in any number and order give the weights
+        that `fit` with ``updates=1`` finds with all of them at once. All samples are reflected
+        about the weights at the first call: zeros, or those of a `fit` before, which are so updated
+        once more. `updates` and `stop` have no say.
+
+        `classes`, all labels that will occur, is needed at the first call. Raises ValueError as
+        `fit`; AttributeError with hidden layers or another rule than ``er``.
+        """
+        begins = not hasattr(self, "n_iter_")
+        if begins and classes is None:
+            raise ValueError("classes: all classes are needed at the first call of partial_fit")
+        x, y = self._begin(X, y, reset=begins)
+        check_classification_targets(y)
+        if begins:
+            classes = unique_labels(classes)
+        elif classes is not None:
+            self._same_classes("classes", unique_labels(classes))
+        weights = self._weights(sample_weight, x)
+        observed = self._observed(y, classes if begins else self.classes_, x.dtype)
+        if begins:
+            self.classes_ = classes
+        return self._add(x, observed, weights)
+
+    def decision_function(self, X):
+        """Fields H `[n, K]` of inputs X `[n, d_in]`; `[n]` for two classes."""
+        fields = self._fields(X).numpy()
+        return fields[:, 0] if len(self.classes_) == 2 else fields
+
+    def predict(self, X):
+        """The class `[n]` of each sample of X `[n, d_in]`: that of the largest field."""
+        fields = self.decision_function(X)
+        best = (fields > 0).astype(int) if fields.ndim == 1 else fields.argmax(1)
+        return self.classes_[best]
+
+    def predict_proba(self, X):
+        """Probabilities `[n, K]` of the classes, (1 + f(h)) / 2 normalised to a sum of 1."""
+        expected = activation_by_name(self.activation).f(self._fields(X)).numpy()
+        p = np.clip((1 + expected) / 2, 0, 1)
+        if len(self.classes_) == 2:
+            return np.hstack([1 - p, p])
+        total = p.sum(1, keepdims=True)
+        return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / len(self.classes_))
+
+    def _observed(self, y, classes, dtype):
+        checks.choice("activation", self.activation, _CLASSIFIES)
+        if len(classes) < 2:
+            raise ValueError(f"y: only one class, {classes[0]!r}; nothing to tell apart")
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(f"y: class {unknown[0]!r} is none of {list(classes)}")
+        labels = checks.from_numpy(np.searchsorted(classes, y))
+        if len(classes) == 2:
+            return (2 * labels - 1).to(dtype)[:, None]
+        observed = torch.full((len(y), len(classes)), -1.0, dtype=dtype)
+        return observed.scatter_(1, labels[:, None], 1.0)
+
+    def _same_classes(self, name, classes):
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"{name}: classes {list(classes)} where the fit before had {list(self.classes_)}"
+            )
+
+
+class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
+    r"""Regression by Expectation Reflection.
+
+    With ``activation="identity"`` a single layer is least squares, after one update exactly
+    (statement S1); hidden layers make it nonlinear. With another output,
+
+    .. math:: y = f(x W + b) + \text{noise},
+
+    an update multiplies fields by observed / predicted output and regresses them on the inputs;
+    y must then be values that f can take, for tanh -1 to 1.
+
+    Parameters
+    ----------
+    activation : str
+        f of the output: ``identity``, ``tanh``, ``erf``, ``softsign``, ``relu``, ``leaky_relu``.
+
+    All other parameters are those of `ERClassifier`, as are their defaults but ``ridge=0``. With
+    hidden layers and an output ``identity`` y is centred and scaled for the fit, and scaled back.
+
+    Attributes
+    ----------
+    coef_ : array `[d_in]` or `[d_out, d_in]`, intercept_ : float or array `[d_out]`
+        W transposed, and b, for y `[n]` or `[n, d_out]`; without hidden layers.
+    network_ : ERNetwork, with hidden layers.
+    n_iter_, n_features_in_, feature_names_in_ : as for `ERClassifier`.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> model = ERRegressor(updates=1).fit(x, x @ [1.0, -2.0] + 3)
+    >>> bool(np.allclose(model.coef_, [1, -2]) and np.isclose(model.intercept_, 3))
+    True
+    """
+
+    def __init__(
+        self,
+        hidden=(),
+        *,
+        activation="identity",
+        rule="er",
+        ridge=0.0,
+        updates=100,
+        stop="discrepancy",
+        hidden_ridge=3.0,
+        passes=0,
+        batch_size=32,
+        warm_start=False,
+        random_state=None,
+    ):
+        super().__init__(
+            hidden,
+            activation=activation,
+            rule=rule,
+            ridge=ridge,
+            updates=updates,
+            stop=stop,
+            hidden_ridge=hidden_ridge,
+            passes=passes,
+            batch_size=batch_size,
+            warm_start=warm_start,
+            random_state=random_state,
+        )
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit to inputs X `[n, d_in]` and outputs y `[n]` or `[n, d_out]`; returns self.
+
+        `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
+        data that scikit-learn refuses, outputs that f cannot take, or a setting out of range.
+        """
+        x, y = self._begin(X, y, multi_output=True, y_numeric=True)
+        weights = self._weights(sample_weight, x)
+        observed = self._observed(y, x.dtype)
+        if self._scales_outputs():
+            if not (self.warm_start and hasattr(self, "n_iter_")):
+                part = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
+                part = part / part.sum()
+                self._centre = part @ observed
+                spread = (part @ (observed - self._centre).square()).sqrt()
+                self._spread = torch.where(spread > 0, spread, 1)
+            observed = (observed - self._centre) / self._spread
+        self._fit(x, observed, weights)
+        return self._as_given(y)
+
+    @available_if(_sums_suffice)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Add samples to one ER update, in pieces of any size; returns self.
+
+        As `ERClassifier.partial_fit`: with an output ``identity``, least squares of all samples so
+        far, in memory that does not grow with their number.
+        """
+        begins = not hasattr(self, "n_iter_")
+        x, y = self._begin(X, y, multi_output=True, y_numeric=True, reset=begins)
+        weights = self._weights(sample_weight, x)
+        self._add(x, self._observed(y, x.dtype), weights)
+        return self._as_given(y)
+
+    def predict(self, X):
+        """Expected outputs f(H) of inputs X `[n, d_in]`: `[n]` or `[n, d_out]`, as y was."""
+        expected = activation_by_name(self.activation).f(self._fields(X))
+        if self._scales_outputs():
+            expected = expected * self._spread + self._centre
+        return expected.numpy().ravel() if self._flat else expected.numpy()
+
+    def _scales_outputs(self):
+        return len(self.hidden) > 0 and self.activation == "identity"
+
+    def _observed(self, y, dtype):
+        observed = checks.from_numpy(y.reshape(len(y), -1)).to(dtype)
+        unit = activation_by_name(self.activation)
+        # Closed ends count: tanh comes as close to 1 as one likes.
+        low, high = (float(unit.f(torch.tensor(h, dtype=torch.float64))) for h in (-1e9, 1e9))
+        found = float(observed.min()), float(observed.max())
+        if found[0] < round(low) or found[1] > round(high):
+            raise ValueError(
+                f"y: values from {found[0]:g} to {found[1]:g}, {unit.name} gives "
+                f"{round(low)} to {round(high):g}"
+            )
+        return observed
+
+    def _as_given(self, y):
+        """Give the weights the shape of y: no axis of outputs for y `[n]`."""
+        self._flat = y.ndim == 1
+        if self._flat and not self.hidden:
+            self.coef_, self.intercept_ = self.coef_[0], float(self.intercept_[0])
+        return self
