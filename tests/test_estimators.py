@@ -1,0 +1,882 @@
+"""The estimators: scikit-learn's own checks, streams, and the layers that they should be."""
+
+import copy
+import itertools
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.special
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import one_thread  # noqa: F401
+from sklearn.base import clone
+from sklearn.datasets import make_circles
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from erlib import ERClassifier, ERRegressor
+from erlib.single_layer import RULES, single_layer_fit
+
+EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
+each_estimator = pytest.mark.parametrize("kind", [ERClassifier, ERRegressor])
+with_and_without_hidden = pytest.mark.parametrize(
+    "hidden", [(), (6,)], ids=["single layer", "hidden"]
+)
+F = {
+    "tanh": np.tanh,
+    "erf": scipy.special.erf,
+    "softsign": lambda h: h / (1 + abs(h)),
+    "identity": lambda h: h,
+    "leaky_relu": lambda h: np.where(h >= 0, h, 0.01 * h),
+    "relu": lambda h: np.maximum(h, 0),
+}
+
+
+def labelled(n=100, classes=3, d_in=4, seed=0):
+    """Inputs, labels of classes that overlap, and weights of samples."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d_in)) + rng.normal(size=d_in)
+    h = x @ rng.normal(size=(d_in, classes)) + rng.gumbel(size=(n, classes))
+    y = h.argmax(1)
+    y[:classes] = range(classes)
+    return x, y, rng.uniform(0.2, 2, n)
+
+
+def measured(n=100, d_out=None, d_in=4, seed=0):
+    """Inputs, noisy linear outputs, and weights of samples."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d_in)) + rng.normal(size=d_in)
+    y = x @ rng.normal(size=(d_in, d_out or 1)) + rng.normal(size=(n, d_out or 1)) + 3
+    return x, y if d_out else y[:, 0], rng.uniform(0.2, 2, n)
+
+
+def data(kind, **how):
+    return labelled(**how) if kind is ERClassifier else measured(**how)
+
+
+def xor(n=300):
+    x = np.random.default_rng(0).uniform(-1, 1, size=(n, 2))
+    return x, x[:, 0] * x[:, 1] > 0
+
+
+def results(model, x):
+    """All that a fitted model says of x."""
+    names = ("predict", "decision_function", "predict_proba")
+    return [getattr(model, name)(x) for name in names if hasattr(model, name)]
+
+
+def assert_same_model(one, other, x, rtol=1e-8):
+    for first, second in zip(
+        results(one, x)[1:] or results(one, x), results(other, x)[1:] or results(other, x)
+    ):
+        np.testing.assert_allclose(first, second, rtol=rtol, atol=rtol * abs(second).max())
+
+
+def assert_same_weights(one, other, rtol=1e-8):
+    for name in ("coef_", "intercept_"):
+        first, second = np.asarray(getattr(one, name)), np.asarray(getattr(other, name))
+        assert first.shape == second.shape
+        np.testing.assert_allclose(first, second, rtol=0, atol=rtol * abs(second).max())
+
+
+# ---------------------------------------------------------------- scikit-learn's checks
+
+CHECKED = [
+    "ERClassifier()",
+    "ERClassifier(updates=1)",
+    "ERClassifier(rule='weighted_er')",
+    "ERClassifier(hidden=(20,))",
+    "ERRegressor()",
+    "ERRegressor(updates=1)",
+    "ERRegressor(rule='weighted_er')",
+    "ERRegressor(hidden=(20,))",
+]
+CHECK = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import torch
+torch.set_num_threads(1)
+from sklearn.utils.estimator_checks import check_estimator
+from erlib import ERClassifier, ERRegressor
+for model in sys.argv[1:]:
+    checks = check_estimator(eval(model), on_fail=None, on_skip=None)
+    print(json.dumps([[c["check_name"], c["status"], repr(c["exception"])] for c in checks]))
+"""
+
+
+@pytest.fixture(scope="module")
+def checked():
+    """What became of each check; the array API is only looked at if scipy is told to, at once."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, *CHECKED],
+        env={**os.environ, "SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(CHECKED, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("model", CHECKED)
+def test_every_check_of_scikit_learn_passes(checked, model):
+    assert "check_array_api_input" in [name for name, _, _ in checked[model]]
+    assert [each for each in checked[model] if each[1] != "passed"] == []
+
+
+# ---------------------------------------------------------------- the single layer
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign", "identity"])
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "newton"])
+def test_the_classifier_is_single_layer_fit_of_its_codes(rule, activation, weighted):
+    x, y, weights = labelled()
+    weights = weights if weighted else None
+    chosen = {"rule": rule, "activation": activation, "ridge": 0.1, "updates": 6, "stop": None}
+    model = ERClassifier(**chosen).fit(x, y, weights)
+    found = single_layer_fit(
+        x, np.where(y[:, None] == range(3), 1.0, -1.0), sample_weight=weights, **chosen
+    )
+    np.testing.assert_allclose(model.coef_, found.weight.T, rtol=1e-12)
+    np.testing.assert_allclose(model.intercept_, found.bias, rtol=1e-12)
+    assert model.n_iter_ == 6
+
+
+@pytest.mark.parametrize("stop", ["discrepancy", "settled"])
+@each_estimator
+def test_the_updates_of_the_slowest_field_are_counted(kind, stop):
+    x, y, _ = labelled()
+    observed = np.where(y[:, None] == range(3), 1.0, -1.0)
+    found = single_layer_fit(x, observed, stop=stop, ridge=0.1)
+    model = kind(activation="tanh", stop=stop, ridge=0.1).fit(
+        x, y if kind is ERClassifier else observed
+    )
+    assert 1 < model.n_iter_ == max(found.updates) < 100
+
+
+def test_two_classes_share_a_field():
+    x, y, _ = labelled(classes=2)
+    model = ERClassifier().fit(x, y)
+    assert model.coef_.shape == (1, 4) and model.intercept_.shape == (1,)
+    assert model.decision_function(x).shape == (100,)
+    assert model.predict_proba(x).shape == (100, 2)
+    field = x @ model.coef_[0] + model.intercept_[0]
+    np.testing.assert_allclose(model.decision_function(x), field, rtol=1e-12)
+    assert (model.predict(x) == (field > 0)).all()
+
+
+@with_and_without_hidden
+def test_more_classes_have_a_field_each_and_the_largest_wins(hidden):
+    x, y, _ = labelled(classes=4)
+    model = ERClassifier(hidden, random_state=0).fit(x, 10 * y - 7)
+    fields = model.decision_function(x)
+    assert fields.shape == model.predict_proba(x).shape == (100, 4)
+    if not hidden:
+        assert model.coef_.shape == (4, 4) and model.intercept_.shape == (4,)
+        np.testing.assert_allclose(fields, x @ model.coef_.T + model.intercept_, rtol=1e-12)
+    assert (model.predict(x) == 10 * fields.argmax(1) - 7).all()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign", "identity"])
+@pytest.mark.parametrize("classes", [2, 3])
+@with_and_without_hidden
+def test_probabilities_are_expected_outputs(hidden, classes, activation):
+    x, y, _ = labelled(classes=classes)
+    model = ERClassifier(hidden, activation=activation, random_state=0).fit(x, y)
+    p = model.predict_proba(2 * x)
+    f = np.clip(F[activation](model.decision_function(2 * x)), -1, 1)
+    wanted = np.stack([1 - f, 1 + f], 1) / 2 if classes == 2 else (1 + f) / (1 + f).sum(1)[:, None]
+    np.testing.assert_allclose(p, wanted, atol=1e-14)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
+    assert ((p >= 0) & (p <= 1)).all()
+
+
+def test_tanh_gives_the_logistic_function_of_twice_the_field():
+    x, y, _ = labelled(classes=2)
+    model = ERClassifier().fit(x, y)
+    logistic = 1 / (1 + np.exp(-2 * model.decision_function(x)))
+    np.testing.assert_allclose(model.predict_proba(x)[:, 1], logistic, rtol=1e-12)
+
+
+def test_where_every_class_is_ruled_out_all_are_as_likely():
+    x, y, _ = labelled()
+    model = ERClassifier(activation="identity").fit(x, y)
+    model.coef_, model.intercept_ = 0 * model.coef_, 0 * model.intercept_ - 2
+    np.testing.assert_allclose(model.predict_proba(x), 1 / 3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["no", "perhaps", "yes"],
+        np.array(["a", "bb", "ccc"], dtype=object),
+        [-7, -1, 3],
+        [0.0, 1.0, 2.0],
+        [False, True],
+        ["yes", "no"],
+        [-1, 1],
+    ],
+    ids=str,
+)
+@with_and_without_hidden
+def test_labels_of_any_type_come_back(names, hidden):
+    x, y, _ = labelled(classes=len(names))
+    order = np.argsort(np.asarray(names))  # classes are kept sorted
+    named = np.asarray(names)[order][y]
+    model = ERClassifier(hidden, random_state=0).fit(x, named)
+    plain = ERClassifier(hidden, random_state=0).fit(x, y)
+    assert model.classes_.tolist() == sorted(names)
+    assert model.predict(x).dtype == named.dtype
+    assert (model.predict(x) == np.asarray(names)[order][plain.predict(x)]).all()
+
+
+def test_labels_of_any_type_stream():
+    x, y, _ = labelled()
+    named = np.array(["a", "bb", "ccc"], dtype=object)[y]
+    model = ERClassifier().partial_fit(x[:50], named[:50], classes=["ccc", "a", "bb"])
+    model.partial_fit(x[50:], named[50:])
+    assert model.classes_.tolist() == ["a", "bb", "ccc"]
+    assert_same_weights(model, ERClassifier(updates=1).fit(x, y))
+
+
+# ---------------------------------------------------------------- regression
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("d_out", [None, 1, 3])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_linear_output_is_linear_regression(rule, d_out, weighted):
+    x, y, weights = measured(d_out=d_out)
+    weights = weights if weighted else None
+    model = ERRegressor(rule=rule).fit(x, y, weights)
+    wanted = LinearRegression().fit(x, y, weights)
+    assert_same_weights(model, wanted, rtol=1e-10)
+    assert model.predict(x).shape == y.shape
+    np.testing.assert_allclose(model.predict(x), wanted.predict(x), rtol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e6, 1e12])
+@with_and_without_hidden
+def test_outputs_of_any_size_are_linear_regression(size, hidden):
+    x, y, _ = measured()
+    models = [ERRegressor(hidden, random_state=0).fit(x, scale * y) for scale in (1, size)]
+    np.testing.assert_allclose(models[1].predict(x), size * models[0].predict(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign", "leaky_relu", "relu"])
+def test_a_known_nonlinear_model_is_recovered(activation):
+    x, truth = measured()[0], np.array([[0.5, -1, 0.3, 0.2], [0, 0.1, 0, -0.4]])
+    y = F[activation](x @ truth.T + [0.1, -0.2])
+    model = ERRegressor(activation=activation, updates=2000).fit(x, y)
+    np.testing.assert_allclose(model.coef_, truth, atol=1e-6)
+    np.testing.assert_allclose(model.intercept_, [0.1, -0.2], atol=1e-6)
+    np.testing.assert_allclose(model.predict(x), y, atol=1e-6)
+
+
+@given(
+    scale=st.floats(1e-3, 1e3),
+    shift=st.floats(-1e3, 1e3),
+    d_out=st.sampled_from([None, 2]),
+    weighted=st.booleans(),
+)
+@EXAMPLES
+def test_hidden_layers_do_not_see_the_unit_of_the_output(scale, shift, d_out, weighted):
+    x, y, weights = measured(d_out=d_out)
+    weights = weights if weighted else None
+    plain, scaled = (
+        ERRegressor((6,), random_state=0).fit(x, each, weights) for each in (y, scale * y + shift)
+    )
+    wanted = scale * plain.predict(x) + shift
+    atol = 1e-7 * (scale + abs(shift))
+    np.testing.assert_allclose(scaled.predict(x), wanted, rtol=1e-7, atol=atol)
+
+
+@with_and_without_hidden
+def test_outputs_that_do_not_vary_are_predicted(hidden):
+    x, y, _ = measured(d_out=2)
+    y[:, 1] = 4
+    model = ERRegressor(hidden, random_state=0).fit(x, y)
+    np.testing.assert_allclose(model.predict(x + 1)[:, 1], 4, rtol=1e-12)
+    assert model.predict(x)[:, 0].std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("activation", "y", "complaint"),
+    [
+        ("tanh", 1.5, r"from -0.5 to 1.5, tanh gives -1 to 1"),
+        ("erf", -1.01, r"from -1.01 to -0.5, erf gives -1 to 1"),
+        ("softsign", 7, r"from -0.5 to 7, softsign gives -1 to 1"),
+        ("relu", 3, r"from -0.5 to 3, relu gives 0 to "),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_outputs_that_f_cannot_take_are_refused(method, activation, y, complaint):
+    x, outputs = measured()[0], np.full(100, -0.5)
+    outputs[3] = y
+    with pytest.raises(ValueError, match=rf"^y: values {complaint}"):
+        getattr(ERRegressor(activation=activation), method)(x, outputs)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign"])
+def test_outputs_at_the_ends_of_f_are_taken(activation):
+    x, y, _ = labelled(classes=2)
+    model = ERRegressor(activation=activation).fit(x, 2 * y - 1)
+    classifier = ERClassifier(activation=activation, ridge=0).fit(x, y)
+    np.testing.assert_allclose(model.coef_, classifier.coef_[0], rtol=1e-12)
+
+
+# ---------------------------------------------------------------- streams
+
+
+def stream(model, x, y, weights, cuts, order=None):
+    """The model after partial_fit in pieces that end at the cuts."""
+    order = np.arange(len(x)) if order is None else order
+    how = {"classes": np.unique(y)} if isinstance(model, ERClassifier) else {}
+    for start, end in itertools.pairwise([0, *sorted(set(cuts)), len(x)]):
+        part = order[start:end]
+        some = None if weights is None else weights[part]
+        assert model.partial_fit(x[part], y[part], sample_weight=some, **how) is model
+    return model
+
+
+STREAMS = {
+    "two classes": (ERClassifier, {"classes": 2}),
+    "four classes": (ERClassifier, {"classes": 4}),
+    "an output": (ERRegressor, {}),
+    "three outputs": (ERRegressor, {"d_out": 3}),
+}
+each_stream = pytest.mark.parametrize("case", STREAMS)
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 100])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@each_stream
+def test_pieces_give_what_fit_finds_in_one_update(case, weighted, pieces):
+    kind, how = STREAMS[case]
+    x, y, weights = data(kind, **how)
+    weights = weights if weighted else None
+    cuts = np.linspace(0, 100, pieces + 1).astype(int)[1:-1]
+    model = stream(kind(), x, y, weights, cuts)
+    whole = kind(updates=1).fit(x, y, weights)
+    assert_same_weights(model, whole)
+    assert model.n_iter_ == whole.n_iter_ == 1
+    assert (model.predict(x) == whole.predict(x)).all() or kind is ERRegressor
+    assert model.predict(x).shape == whole.predict(x).shape
+
+
+@EXAMPLES
+@given(
+    case=st.sampled_from(list(STREAMS)),
+    cuts=st.lists(st.integers(1, 99), max_size=30),
+    weighted=st.booleans(),
+    activation=st.sampled_from(["tanh", "erf", "identity"]),
+    ridge=st.sampled_from([0.0, 1e-2, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_pieces_in_any_order_give_the_same(case, cuts, weighted, activation, ridge, seed):
+    kind, how = STREAMS[case]
+    x, y, weights = data(kind, seed=seed, **how)
+    weights = weights if weighted else None
+    y = y if kind is ERClassifier else np.tanh(y)
+    order = np.random.default_rng(seed).permutation(100)
+    chosen = {"ridge": ridge, "activation": activation}
+    model = stream(kind(**chosen), x, y, weights, cuts, order)
+    assert_same_weights(model, kind(updates=1, **chosen).fit(x, y, weights))
+
+
+@pytest.mark.parametrize("done", [1, 3])
+@each_estimator
+def test_a_stream_after_a_fit_is_one_more_update(kind, done):
+    x, y, weights = labelled()
+    y = y if kind is ERClassifier else np.where(y[:, None] == range(3), 0.9, -0.9)
+    chosen = {"stop": None, "activation": "tanh"}
+    model = kind(updates=done, **chosen).fit(x, y, weights)
+    stream(model, x, y, weights, [30, 31, 80])
+    assert_same_weights(model, kind(updates=done + 1, **chosen).fit(x, y, weights))
+
+
+def test_a_fit_after_a_stream_begins_anew_and_so_does_the_next_stream():
+    x, y, _ = labelled()
+    model = stream(ERClassifier(updates=2, stop=None), x[:40], y[:40], None, [20]).fit(x, y)
+    fresh = ERClassifier(updates=2, stop=None).fit(x, y)
+    assert_same_weights(model, fresh)
+    assert_same_weights(stream(model, x, y, None, [50]), stream(fresh, x, y, None, [50]))
+
+
+def test_settings_of_the_loop_have_no_say_in_a_stream():
+    x, y, _ = labelled()
+    models = [
+        stream(ERClassifier(updates=updates, stop=stop), x, y, None, [50])
+        for updates, stop in ((1, None), (100, "settled"))
+    ]
+    assert_same_weights(*models, rtol=0)
+
+
+@each_stream
+def test_what_a_stream_keeps_does_not_grow(case):
+    kind, how = STREAMS[case]
+    x, y, _ = data(kind, n=5000, **how)
+    sizes = [
+        len(pickle.dumps(stream(kind(), x[:n], y[:n], None, range(50, n, 50)))) for n in (100, 5000)
+    ]
+    assert abs(sizes[1] - sizes[0]) < 100
+
+
+def test_a_stream_knows_all_classes_before_they_come():
+    x, y, _ = labelled()
+    order = np.argsort(y)  # one class after the other
+    model = stream(ERClassifier(), x, y, None, range(10, 100, 10), order)
+    assert_same_weights(model, ERClassifier(updates=1).fit(x, y))
+
+
+@each_estimator
+def test_a_piece_that_is_refused_changes_nothing(kind):
+    x, y, _ = data(kind)
+    model, other = (stream(kind(), x[:50], y[:50], None, [25]) for _ in range(2))
+    wrong = np.where(np.arange(50) < 49, y[50:], 7) if kind is ERClassifier else y[50:] * np.nan
+    for bad_x, bad_y in ((x[50:, :3], y[50:]), (x[50:] * np.nan, y[50:]), (x[50:], wrong)):
+        with pytest.raises(ValueError, match=r"features|NaN|class"):
+            model.partial_fit(bad_x, bad_y)
+    for each in (model, other):
+        each.partial_fit(x[50:], y[50:])
+    assert_same_weights(model, other, rtol=0)
+
+
+@pytest.mark.parametrize(("first", "later"), [(1, 2), (2, 1), (2, 3), (None, 2), (2, None)])
+def test_later_pieces_must_have_the_outputs_of_the_first(first, later):
+    model = ERRegressor().partial_fit(*measured(d_out=first)[:2])
+    with pytest.raises(ValueError, match=r"^y: "):
+        model.partial_fit(*measured(d_out=later)[:2])
+
+
+def test_a_stream_after_a_fit_must_have_its_outputs():
+    model = ERRegressor().fit(*measured()[:2])
+    with pytest.raises(ValueError, match=r"^y: "):
+        model.partial_fit(*measured(d_out=2)[:2])
+
+
+@pytest.mark.parametrize(
+    "model", [ERClassifier((6,)), ERClassifier(rule="boehning"), ERRegressor((6,))]
+)
+def test_there_is_no_stream_but_by_er_in_a_single_layer(model):
+    assert not hasattr(model, "partial_fit")
+    with pytest.raises(AttributeError, match=r"partial_fit") as error:
+        _ = model.partial_fit
+    assert "hidden=" in str(error.value.__cause__) and "rule=" in str(error.value.__cause__)
+
+
+# ---------------------------------------------------------------- hidden layers
+
+
+def circles():
+    return make_circles(300, noise=0.05, factor=0.5, random_state=0)
+
+
+@pytest.mark.parametrize("problem", [xor, circles])
+@pytest.mark.parametrize("hidden", [(20,), [30, 20]])
+def test_hidden_layers_solve_what_a_single_layer_cannot(problem, hidden):
+    x, y = problem()
+    train, test = slice(0, 200), slice(200, None)
+    assert ERClassifier().fit(x[train], y[train]).score(x[test], y[test]) < 0.75
+    model = ERClassifier(hidden, random_state=0).fit(x[train], y[train])
+    assert model.score(x[test], y[test]) > 0.9
+    assert [len(layer.weight) for layer in model.network_.layers] == [2, *hidden]
+
+
+def test_hidden_layers_make_regression_nonlinear():
+    x = np.random.default_rng(0).uniform(-2, 2, size=(300, 1))
+    y = np.sin(2 * x[:, 0])
+    assert ERRegressor().fit(x, y).score(x, y) < 0.5
+    assert ERRegressor((50,), hidden_ridge=0.1, random_state=0).fit(x, y).score(x, y) > 0.9
+
+
+@pytest.mark.parametrize("rule", ["er", "weighted_er"])
+def test_a_fit_updates_hidden_layers_once_and_then_fits_the_last(rule):
+    """Seen at a fit that goes on from the one before."""
+    x, y, weights = labelled()
+    how = {"rule": rule, "ridge": 0.2, "updates": 5, "stop": None, "hidden_ridge": 1.5}
+    model = ERClassifier((8, 6), warm_start=True, random_state=0, **how).fit(x, y, weights)
+    net = copy.deepcopy(model.network_)
+    model.fit(x, y, weights)
+    inputs, w = torch.tensor(x), torch.tensor(weights)
+    observed = torch.tensor(np.where(y[:, None] == range(3), 1.0, -1.0))
+    net.sweep(
+        inputs, [*net.targets(inputs, observed)[:-1], None], ridge=how.pop("hidden_ridge"),
+        sample_weight=w,
+    )  # fmt: skip
+    features = net.trace(inputs)[0][-1].detach()
+    last = single_layer_fit(features, observed, sample_weight=w, **how)
+    wanted = (features @ last.weight + last.bias).numpy()
+    np.testing.assert_allclose(model.decision_function(x), wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_passes_train_all_layers():
+    x, y = circles()
+    scores, networks = {}, {}
+    for passes in (0, 20):
+        model = ERClassifier((5,), passes=passes, random_state=0).fit(x, y)
+        scores[passes], networks[passes] = model.score(x, y), model.network_
+    assert scores[20] > 0.98 > scores[0] + 0.05
+    assert model.n_iter_ == 20
+    for one, other in zip(networks[0].layers, networks[20].layers):
+        assert (one.weight - other.weight).abs().max() > 1e-2
+
+
+def test_settings_of_the_last_layer_have_no_say_in_passes():
+    x, y, _ = labelled()
+    how = {"hidden": (6,), "passes": 2, "random_state": 0}
+    one = ERClassifier(**how).fit(x, y)
+    other = ERClassifier(rule="newton", ridge=7.0, updates=1, stop=None, **how).fit(x, y)
+    assert_same_model(one, other, x, rtol=0)
+    smaller = ERClassifier(batch_size=10, **how).fit(x, y)
+    assert abs(one.decision_function(x) - smaller.decision_function(x)).max() > 1e-3
+
+
+def test_passes_train_a_regression():
+    x = np.random.default_rng(0).uniform(-2, 2, size=(300, 1))
+    y = 100 + 5 * np.sin(2 * x[:, 0])
+    scores = [
+        ERRegressor((10,), passes=passes, random_state=0).fit(x, y).score(x, y)
+        for passes in (0, 20)
+    ]
+    assert scores[1] > max(0.9, scores[0])
+
+
+@each_estimator
+@pytest.mark.parametrize("passes", [0, 2])
+def test_a_seed_repeats_and_another_does_not(kind, passes):
+    x, y, _ = data(kind)
+    one, same, other = (
+        kind((6,), passes=passes, random_state=seed).fit(x, y).predict(x + 0.5 * seed * 0)
+        if kind is ERRegressor
+        else kind((6,), passes=passes, random_state=seed).fit(x, y).decision_function(x)
+        for seed in (3, 3, 4)
+    )
+    assert (one == same).all() and abs(one - other).max() > 1e-3
+
+
+@each_estimator
+@pytest.mark.parametrize("seed", [0, "RandomState"])
+def test_no_global_generator_is_touched(kind, seed):
+    x, y, _ = data(kind)
+    seed = np.random.RandomState(0) if seed else 0  # noqa: NPY002
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    kind().fit(x, y)
+    for passes in (0, 1):
+        kind((6,), passes=passes, random_state=seed).fit(x, y)
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+# ---------------------------------------------------------------- weights of samples
+
+
+@pytest.mark.parametrize("rule", ["er", "weighted_er"])
+@with_and_without_hidden
+@each_estimator
+def test_weights_count_samples(kind, hidden, rule):
+    x, y, _ = data(kind)
+    times = 1 + np.arange(100) % 3
+    times[50:60] = 0
+    rows = np.repeat(np.arange(100), times)
+    how = {"rule": rule, "updates": 10, "stop": None, "random_state": 0}
+    weighted = kind(hidden, **how).fit(x, y, times)
+    assert_same_model(weighted, kind(hidden, **how).fit(x[rows], y[rows]), x)
+    if rule == "er" and not hidden:
+        weighted = stream(kind(), x, y, 0.5 + times, [30, 70])
+        rows = np.repeat(np.arange(100), 1 + 2 * times)
+        assert_same_model(weighted, kind(updates=1).fit(x[rows], y[rows]), x)
+
+
+# ---------------------------------------------------------------- warm start
+
+
+@each_estimator
+def test_updates_one_fit_at_a_time_are_the_updates_of_one_fit(kind):
+    x, y, weights = labelled()
+    y = y if kind is ERClassifier else np.where(y == 1, 0.9, -0.8)
+    how = {"activation": "tanh", "stop": None, "ridge": 0.1}
+    model = kind(updates=1, warm_start=True, **how)
+    for updates in range(1, 6):
+        model.fit(x, y, weights)
+        assert_same_weights(model, kind(updates=updates, **how).fit(x, y, weights))
+
+
+@with_and_without_hidden
+@each_estimator
+def test_without_warm_start_a_second_fit_is_a_first_one(kind, hidden):
+    x, y, _ = data(kind)
+    model = kind(hidden, random_state=0).fit(x[:70], y[:70]).fit(x, y)
+    assert_same_model(model, kind(hidden, random_state=0).fit(x, y), x, rtol=0)
+
+
+@each_estimator
+def test_a_warm_start_goes_on_with_the_hidden_layers(kind):
+    x, y, _ = data(kind)
+    how = {"hidden": (6,), "random_state": 0}
+    cold = kind(**how).fit(x, y)
+    warm = kind(warm_start=True, **how).fit(x, y)
+    assert_same_model(cold, warm, x, rtol=0)
+    again = results(warm.fit(x, y), x)[-1]
+    assert abs(again - results(cold, x)[-1]).max() > 1e-4
+
+
+@pytest.mark.parametrize(("first", "then"), itertools.permutations(["float32", "float64"]))
+@with_and_without_hidden
+@each_estimator
+def test_a_warm_start_takes_data_of_another_precision(kind, hidden, first, then):
+    x, y, _ = data(kind)
+    model = kind(hidden, warm_start=True, random_state=0)
+    model.fit(x.astype(first), y).fit(x.astype(then), y)
+    wanted = kind(hidden, warm_start=True, random_state=0).fit(x, y).fit(x, y)
+    assert_same_model(model, wanted, x, rtol=1e-2)
+
+
+def test_new_classes_are_no_warm_start():
+    x, y, _ = labelled()
+    for other in (y + 1, np.minimum(y, 1), y.astype(str)):
+        model = ERClassifier(warm_start=True).fit(x, y)
+        with pytest.raises(ValueError, match=r"^warm_start: classes .* where the fit before had"):
+            model.fit(x, other)
+
+
+@with_and_without_hidden
+@each_estimator
+def test_other_inputs_are_no_warm_start(kind, hidden):
+    x, y, _ = data(kind)
+    model = kind(hidden, warm_start=True, random_state=0).fit(x, y)
+    with pytest.raises(
+        ValueError, match=r"^warm_start: weights of shapes \[\(4, .* fit widths \[3"
+    ):
+        model.fit(x[:, :3], y)
+
+
+@with_and_without_hidden
+def test_other_outputs_are_no_warm_start(hidden):
+    x, y, _ = measured(d_out=2)
+    model = ERRegressor(hidden, warm_start=True, random_state=0).fit(x, y)
+    with pytest.raises(
+        ValueError, match=r"^warm_start: weights of shapes .* fit widths \[4.* 1\]$"
+    ):
+        model.fit(x, y[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((6,), (7,)), ((6,), (6, 6)), ((), (6,)), ((6,), ())], ids=str
+)
+@each_estimator
+def test_other_hidden_layers_are_no_warm_start(kind, before, after):
+    x, y, _ = data(kind)
+    model = kind(before, warm_start=True, random_state=0).fit(x, y)
+    with pytest.raises(ValueError, match=r"^warm_start: "):
+        model.set_params(hidden=after).fit(x, y)
+
+
+# ---------------------------------------------------------------- as part of scikit-learn
+
+
+@with_and_without_hidden
+@each_estimator
+def test_names_of_columns_are_kept_and_compared(kind, hidden):
+    x, y, _ = data(kind)
+    frame = pd.DataFrame(x, columns=["a", "b", "c", "d"])
+    model = kind(hidden, random_state=0).fit(frame, pd.Series(y))
+    assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"] and model.n_features_in_ == 4
+    plain = kind(hidden, random_state=0).fit(x, y)
+    for one, other in zip(results(model, frame), results(plain, x)):
+        assert (one == other).all()
+    with pytest.raises(ValueError, match=r"feature names should match"):
+        model.predict(frame.rename(columns={"b": "e"}))
+    if not hidden:
+        with pytest.raises(ValueError, match=r"feature names should match"):
+            model.partial_fit(frame[["b", "a", "c", "d"]], y)
+
+
+@each_estimator
+def test_names_of_columns_stay_those_of_the_first_piece(kind):
+    x, y, _ = data(kind)
+    frame = pd.DataFrame(x, columns=["a", "b", "c", "d"])
+    model = stream(kind(), x[:0], y[:0], None, []) if False else kind()
+    how = {"classes": [0, 1, 2]} if kind is ERClassifier else {}
+    model.partial_fit(frame, y, **how)
+    with pytest.raises(ValueError, match=r"feature names should match"):
+        model.partial_fit(frame[["b", "a", "c", "d"]], y)
+
+
+def test_a_grid_search_in_a_pipeline_finds_what_is_needed():
+    x, y = xor()
+    search = GridSearchCV(
+        Pipeline([("scale", StandardScaler()), ("er", ERClassifier(random_state=0))]),
+        {
+            "er__hidden": [(), (20,)],
+            "er__ridge": [1e-2, 1e4],
+            "er__rule": ["er", "weighted_er", "least_squares"],
+        },
+        cv=3,
+        error_score="raise",
+    ).fit(100 * x + 7, y)
+    assert len(search.cv_results_["params"]) == 12
+    assert search.best_params_["er__hidden"] == (20,) and search.best_params_["er__ridge"] == 1e-2
+    assert search.score(100 * x + 7, y) > 0.9
+
+
+@each_estimator
+def test_a_clone_has_the_settings_and_nothing_of_the_fit(kind):
+    x, y, _ = data(kind)
+    model = kind((6,), activation="identity", ridge=0.5, updates=7, random_state=3).fit(x, y)
+    copied = clone(model)
+    assert copied.get_params() == model.get_params()
+    with pytest.raises(NotFittedError):
+        copied.predict(x)
+    assert_same_model(copied.fit(x, y), model, x, rtol=0)
+
+
+@pytest.mark.parametrize("passes", [None, 0, 2])
+@each_estimator
+def test_a_pickled_model_says_the_same(kind, passes):
+    x, y, _ = data(kind)
+    model = kind() if passes is None else kind((6, 5), passes=passes, random_state=0)
+    again = pickle.loads(pickle.dumps(model.fit(x, y)))
+    for one, other in zip(results(again, x), results(model, x)):
+        assert (one == other).all()
+
+
+@each_stream
+def test_a_pickled_stream_goes_on(case):
+    kind, how = STREAMS[case]
+    x, y, weights = data(kind, **how)
+    model = stream(kind(), x[:60], y[:60], weights[:60], [10])
+    again = pickle.loads(pickle.dumps(model))
+    for each in (model, again):
+        stream(each, x[60:], y[60:], weights[60:], [20])
+    assert_same_weights(model, again, rtol=0)
+    assert_same_weights(again, kind(updates=1).fit(x, y, weights))
+
+
+@with_and_without_hidden
+@each_estimator
+def test_float32_is_computed_with_in_float32(kind, hidden):
+    x, y, _ = data(kind)
+    model = kind(hidden, random_state=0).fit(x.astype("float32"), y)
+    weight = model.network_.layers[0].weight.numpy(force=True) if hidden else model.coef_
+    assert weight.dtype == np.float32
+    assert results(model, x.astype("float32"))[-1].dtype == np.float32
+    assert_same_model(model, kind(hidden, random_state=0).fit(x, y), x, rtol=2e-2)
+
+
+@each_estimator
+def test_nothing_given_is_changed(kind):
+    arrays = data(kind)
+    copies = [array.copy() for array in arrays]
+    for hidden in ((), (6,)):
+        kind(hidden, random_state=0).fit(*arrays).predict(arrays[0])
+    assert all((one == other).all() for one, other in zip(arrays, copies))
+
+
+# ---------------------------------------------------------------- refused
+
+x, y, once = labelled()
+PARAMETERS = {
+    "ridge": (-1, r"ridge: expected a finite number >= 0, found -1"),
+    "updates": (0, r"updates: expected an integer >= 1, found 0"),
+    "stop": ("never", r"stop: unknown 'never'; known: discrepancy, settled"),
+    "rule": ("irls", r"rule: unknown 'irls'; known: boehning, er, "),
+    "activation": ("sigmoid", r"activation: unknown 'sigmoid'; known: erf, identity, "),
+    "hidden": (6, r"hidden: expected a tuple of widths, found 6"),
+    "passes": (-1, r"passes: expected an integer >= 0, found -1"),
+}
+OF_HIDDEN = {
+    "ridge": PARAMETERS["ridge"],
+    "updates": PARAMETERS["updates"],
+    "rule": PARAMETERS["rule"],
+    "hidden": ((6, 0), r"hidden: "),
+    "hidden_ridge": (-1, r"hidden_ridge: expected a finite number >= 0, found -1"),
+    "batch_size": (0, r"batch_size: expected an integer >= 1, found 0"),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@each_estimator
+def test_a_setting_that_is_none_is_named(kind, name):
+    value, complaint = PARAMETERS[name]
+    with pytest.raises(ValueError, match=rf"^{complaint}"):
+        kind(**{name: value}).fit(x, y)
+
+
+@pytest.mark.parametrize("name", OF_HIDDEN)
+@each_estimator
+def test_a_setting_of_hidden_layers_that_is_none_is_named(kind, name):
+    value, complaint = OF_HIDDEN[name]
+    passes = 1 if name == "batch_size" else 0
+    with pytest.raises(ValueError, match=rf"^{complaint}"):
+        kind(**{"hidden": (6,), "passes": passes, "random_state": 0, name: value}).fit(x, y)
+
+
+@each_estimator
+def test_passes_need_hidden_layers_and_take_no_weights(kind):
+    with pytest.raises(ValueError, match=r"^passes: 2, but there is no hidden layer to train"):
+        kind(passes=2).fit(x, y)
+    with pytest.raises(ValueError, match=r"^sample_weight: mini-batches \(passes > 0\) do not"):
+        kind((6,), passes=2).fit(x, y, once)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_output_without_two_ends_does_not_classify(method, activation):
+    how = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with pytest.raises(
+        ValueError, match=r"^activation: unknown .*; known: erf, identity, softsign"
+    ):
+        getattr(ERClassifier(activation=activation), method)(x, y, **how)
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    for call in (
+        lambda: ERClassifier().fit(x, 0 * y),
+        lambda: ERClassifier((6,)).fit(x, 0 * y),
+        lambda: ERClassifier().partial_fit(x, 0 * y, classes=[0]),
+    ):
+        with pytest.raises(ValueError, match=r"^y: only one class"):
+            call()
+
+
+def test_classes_of_a_stream_are_settled_at_the_first_call():
+    with pytest.raises(ValueError, match=r"^classes: all classes are needed at the first call"):
+        ERClassifier().partial_fit(x, y)
+    with pytest.raises(ValueError, match=r"^y: class .*2.* is none of \["):
+        ERClassifier().partial_fit(x, y, classes=[0, 1])
+    model = ERClassifier().partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"^classes: classes .* where the fit before had"):
+        model.partial_fit(x, y, classes=[0, 1, 2, 3])
+    with pytest.raises(ValueError, match=r"^y: class .*4.* is none of \["):
+        model.partial_fit(x, y + 2)
+    assert model.partial_fit(x, y, classes=[2, 1, 0]).classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("weights", "complaint"), [(-once, r"sample_weight"), (once[:3], r"sample_weight")]
+)
+@each_estimator
+def test_bad_weights_are_named(kind, weights, complaint, method):
+    how = {"classes": [0, 1, 2]} if (kind, method) == (ERClassifier, "partial_fit") else {}
+    with pytest.raises(ValueError, match=complaint):
+        getattr(kind(), method)(x, y, sample_weight=weights, **how)
+
+
+@each_estimator
+def test_a_model_that_is_not_fitted_says_so(kind):
+    for name in ("predict", "decision_function", "predict_proba"):
+        if hasattr(kind, name):
+            with pytest.raises(NotFittedError, match=kind.__name__):
+                getattr(kind(), name)(x)
