@@ -27,29 +27,21 @@ there, and the same command goes on where it was. All is seeded; one thread unle
 import argparse
 import csv
 import importlib.metadata
+import itertools
 import math
 import shlex
-import statistics
 import sys
 import time
 import warnings
 from pathlib import Path
+from statistics import fmean, median
 
 import numpy as np
 import torch
 from scipy import stats
-from sklearn import datasets, metrics
+from sklearn import datasets, linear_model, metrics, model_selection
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.linear_model import LogisticRegressionCV, RidgeClassifierCV, RidgeCV
-from sklearn.model_selection import (
-    GridSearchCV,
-    KFold,
-    RepeatedKFold,
-    RepeatedStratifiedKFold,
-    StratifiedKFold,
-    cross_val_score,
-)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
@@ -61,18 +53,19 @@ from erlib.record import environment
 from erlib.tables import markdown, select
 
 SETS = ["iris", "wine", "breast_cancer", "digits", "diabetes"]
-FIELDS = "dataset fold method score loss seconds one_fit penalty test_over_train".split()
+NUMBERS = ["score", "loss", "seconds", "one_fit"]
+FIELDS = ["dataset", "fold", "method", *NUMBERS, "penalty"]
 PACKAGE = "published package"
 # From the largest on: of equally good ones a search takes the first.
 RIDGES = [10, 1, 0.1, 0.01, 1e-3, 1e-4]
 REGS = [0.1, 0.01, 1e-3, 1e-4]
 ALPHAS = [30, 10, 1, 0.1, 1e-3]
 LINEAR_ALPHAS = np.logspace(4, -4, 17)
-HIDDEN = (300,)
+HIDDEN, PASSES = (300,), 1000
 
 
 class Published(ClassifierMixin, BaseEstimator):
-    """The published package for two classes, with what scikit-learn asks of a classifier."""
+    """The published package for two classes, with what OneVsRestClassifier asks of it."""
 
     def __init__(self, reg=0.01):
         self.reg = reg
@@ -82,9 +75,6 @@ class Published(ClassifierMixin, BaseEstimator):
 
         self.model_, self.classes_ = classification.model(reg=self.reg).fit(X, y), np.unique(y)
         return self
-
-    def predict(self, X):
-        return self.model_.predict(X)
 
     def predict_proba(self, X):
         p = self.model_.predict_proba(X)  # of the second class only
@@ -122,33 +112,33 @@ def scaled(model):
     return Pipeline([("scale", StandardScaler()), ("model", model)])
 
 
-def methods(name, inner):
+def methods(name, inner=3):
     """Each method for a data set, tuned in the inner folds; differences are to the first."""
 
     def tuned(model, penalty, values):
-        return GridSearchCV(scaled(model), {f"model__{penalty}": values}, cv=inner)
+        pipeline, grid = scaled(model), {f"model__{penalty}": values}
+        return model_selection.GridSearchCV(pipeline, grid, cv=inner)
 
-    mlp = {"hidden_layer_sizes": HIDDEN, "max_iter": 1000, "random_state": 0}
+    mlp = {"hidden_layer_sizes": HIDDEN, "max_iter": PASSES, "random_state": 0}
     if name == "diabetes":
         mlp = TransformedTargetRegressor(MLPRegressor(**mlp), transformer=StandardScaler())
         hidden = ERRegressor(HIDDEN, random_state=0)
         return {
             "ERRegressor": tuned(ERRegressor(), "ridge", RIDGES),
             f"ERRegressor, hidden={HIDDEN}": tuned(hidden, "ridge", RIDGES),
-            "RidgeCV": scaled(RidgeCV(LINEAR_ALPHAS, cv=inner)),
+            "RidgeCV": scaled(linear_model.RidgeCV(LINEAR_ALPHAS, cv=inner)),
             "MLPRegressor": tuned(mlp, "regressor__alpha", ALPHAS),
         }
     package = OneVsRestClassifier(Published())
-    tuned_package = tuned(package, "estimator__reg", REGS)
-    logistic = LogisticRegressionCV(cv=inner, scoring="accuracy", max_iter=10_000)
+    how = {"cv": inner, "scoring": "accuracy", "max_iter": 10_000}
     hidden = ERClassifier(HIDDEN, random_state=0)
     return {
         "ERClassifier": tuned(ERClassifier(), "ridge", RIDGES),
         "ERClassifier, weighted_er": tuned(ERClassifier(rule="weighted_er"), "ridge", RIDGES),
         f"ERClassifier, hidden={HIDDEN}": tuned(hidden, "ridge", RIDGES),
-        PACKAGE: scaled(package) if name == "digits" else tuned_package,
-        "LogisticRegressionCV": scaled(logistic),
-        "RidgeClassifierCV": scaled(RidgeClassifierCV(LINEAR_ALPHAS, cv=inner)),
+        PACKAGE: scaled(package) if name == "digits" else tuned(package, "estimator__reg", REGS),
+        "LogisticRegressionCV": scaled(linear_model.LogisticRegressionCV(**how)),
+        "RidgeClassifierCV": scaled(linear_model.RidgeClassifierCV(LINEAR_ALPHAS, cv=inner)),
         "MLPClassifier": tuned(MLPClassifier(**mlp), "alpha", ALPHAS),
     }
 
@@ -173,16 +163,16 @@ def measure(model, x, y, train, test):
         found["loss"] = metrics.root_mean_squared_error(y[test], model.predict(x[test]))
     elif hasattr(model, "predict_proba"):
         found["loss"] = metrics.log_loss(y[test], model.predict_proba(x[test]))
-    if isinstance(model, GridSearchCV):
+    if hasattr(model, "best_params_"):
         (penalty,) = model.best_params_.values()
         return {**found, "one_fit": model.refit_time_, "penalty": penalty}
-    last = model[-1]  # one that tunes itself, or one that does not
-    penalty = getattr(last, "alpha_", getattr(last, "C_", ""))
+    last = model[-1]  # one that tunes itself, in a time that is not told apart, or is not tuned
+    penalty = np.ravel(getattr(last, "alpha_", getattr(last, "C_", "")))[0]
     return {**found, "one_fit": "" if hasattr(last, "cv") else seconds, "penalty": penalty}
 
 
 def run(path, sets, candidates, options, repeats):
-    """Measure all folds of all methods that `path` does not have yet; returns all rows."""
+    """Measure what `path` does not hold yet, and write it there fold by fold; returns all rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.read_text() if path.exists() else ",".join(FIELDS) + "\n"
     path.write_text(text[: text.rfind("\n") + 1])  # without the half line of an interrupted run
@@ -191,95 +181,73 @@ def run(path, sets, candidates, options, repeats):
     done = {(row["dataset"], row["fold"], row["method"]) for row in rows}
     for name in sets:
         x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-        classes = name != "diabetes"
-        outer = (RepeatedStratifiedKFold if classes else RepeatedKFold)(
+        kind = "KFold" if name == "diabetes" else "StratifiedKFold"
+        outer = getattr(model_selection, f"Repeated{kind}")(
             n_splits=options.folds, n_repeats=repeats, random_state=options.seed
         )
         for fold, (train, test) in enumerate(outer.split(x, y)):
-            inner = (StratifiedKFold if classes else KFold)(3, shuffle=True, random_state=fold)
+            inner = getattr(model_selection, kind)(3, shuffle=True, random_state=fold)
             new = []
             for method, model in candidates(name, inner).items():
                 key = {"dataset": name, "fold": str(fold), "method": method}
                 if tuple(key.values()) in done or (method == PACKAGE and not options.package):
                     continue
-                found = measure(model, x, y, train, test)
-                new.append({**key, **found, "test_over_train": len(test) / len(train)})
-                print(
-                    f"{name}, fold {fold + 1} of {repeats * options.folds}, {method}: "
-                    f"{found['score']:.4f}, {found['seconds']:.2f} s",
-                    flush=True,
-                )
-                if candidates is methods:
-                    write(path, new[-1:])
-            if candidates is as_they_come:  # only a whole fold is a comparison of times
-                write(path, new)
+                new.append({**key, **measure(model, x, y, train, test)})
+                at = f"{name}, fold {fold + 1} of {repeats * options.folds}, {method}"
+                print(f"{at}: {new[-1]['score']:.4f}, {new[-1]['seconds']:.2f} s", flush=True)
+            with path.open("a", newline="") as file:
+                csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(new)
             rows += new
     for row in rows:
-        for field in ("score", "loss", "seconds", "one_fit", "test_over_train"):
-            row[field] = float(row[field]) if row[field] != "" else None
+        for field in NUMBERS:
+            row[field] = None if row[field] == "" else float(row[field])
     return rows
-
-
-def write(path, rows):
-    with path.open("a", newline="") as file:
-        csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(rows)
 
 
 def speed_table(rows, sets):
     lines = []
-    for name in sets:
-        package = select(rows, dataset=name, method=PACKAGE)
-        for method in as_they_come():
-            if not (own := select(rows, dataset=name, method=method)):
-                continue
-            line = [name, method, f"{100 * statistics.fmean(row['score'] for row in own):.2f}"]
-            line.append(f"{statistics.median(row['seconds'] for row in own):.3f}")
-            pairs = list(zip(package, own))
-            if method != PACKAGE and pairs:
-                gain = 100 * statistics.fmean(b["score"] - a["score"] for a, b in pairs)
-                ratios = sorted(a["seconds"] / b["seconds"] for a, b in pairs)
-                line += [
-                    f"{gain:+.2f}",
-                    f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})",
-                ]
-            lines.append(line + [""] * (6 - len(line)))
-    head = ["data set", "method", "accuracy, %", "seconds", "− package, points", "times faster"]
+    for name, method in itertools.product(sets, as_they_come()):
+        if not (own := select(rows, dataset=name, method=method)):
+            continue
+        line = [name, method, f"{100 * fmean(row['score'] for row in own):.2f}", "", "", ""]
+        line[4] = f"{median(row['seconds'] for row in own):.3f}"
+        pairs = list(zip(own, select(rows, dataset=name, method=PACKAGE)))
+        if pairs and method != PACKAGE:
+            line[3] = f"{100 * fmean(er['score'] - other['score'] for er, other in pairs):+.2f}"
+            ratios = sorted(other["seconds"] / er["seconds"] for er, other in pairs)
+            line[5] = f"{median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+        lines.append(line)
+    head = ["data set", "method", "accuracy, %", "− package, points", "seconds", "times faster"]
     return markdown(head, lines)
 
 
-def score_table(rows, sets, score, loss, percent):
+def score_table(rows, sets, overlap, score, loss, percent):
     """Means with corrected intervals; differences to the first method, and their p-values."""
-    lines, p_values = [], []
-    for name in sets:
-        of_set = select(rows, dataset=name)
-        names = list(methods(name, None))
-        first = {row["fold"]: row["score"] for row in select(of_set, method=names[0])}
-        for method in names:
-            if not (own := select(of_set, method=method)):
-                continue
-            overlap = statistics.fmean(row["test_over_train"] for row in own)
-
-            def interval(values, digits, sign="", overlap=overlap):
-                half = stats.t.ppf(0.975, len(values) - 1) * corrected_error(values, overlap)
-                return f"{np.mean(values):{sign}.{digits}f} ± {half:.{digits}f}"
-
-            line = [name, method, interval([percent * row["score"] for row in own], 2)]
-            if method == names[0]:
-                line += ["", "", ""]
-            else:
-                gains = [percent * (row["score"] - first[row["fold"]]) for row in own]
-                p_values.append(corrected_t_test(gains, overlap)[1])
-                line += [interval(gains, 2, "+"), f"{p_values[-1]:.2g}", p_values[-1]]
-            losses = [row["loss"] for row in own if row["loss"] is not None]
-            line.append(interval(losses, 3) if losses else "")
-            for field in ("seconds", "one_fit"):
-                values = [row[field] for row in own if row[field] is not None]
-                line.append(f"{statistics.median(values):.3f}" if values else "")
-            lines.append(line)
-    adjusted = iter(holm(p_values))
-    lines = [[f"{next(adjusted):.2g}" if type(e) is not str else e for e in x] for x in lines]
-    head = ["data set", "method", score, "− first method", "p", "p, Holm", loss]
+    names, form = list(methods(sets[0])), ".2f" if percent == 100 else ".3f"
+    own, gains, lines = {}, {}, []
+    for key in itertools.product(sets, names):
+        if found := select(rows, dataset=key[0], method=key[1]):
+            own[key] = found
+            first = {row["fold"]: row["score"] for row in own[key[0], names[0]]}
+            gains[key] = [percent * (row["score"] - first[row["fold"]]) for row in found]
+    tested = [key for key in own if key[1] != names[0]]
+    p_values = [corrected_t_test(gains[key], overlap)[1] for key in tested]
+    texts = {key: f"{p:.2g} ({q:.2g})" for key, p, q in zip(tested, p_values, holm(p_values))}
+    for key, found in own.items():
+        scores, losses, seconds, one_fit = (
+            [row[field] for row in found if row[field] is not None] for field in NUMBERS
+        )
+        line = [*key, interval([percent * value for value in scores], overlap, form)]
+        line.append(interval(gains[key], overlap, "+" + form) if key in texts else "")
+        line += [texts.get(key, ""), interval(losses, overlap, ".3f") if losses else ""]
+        lines.append(line + [f"{median(x):.3f}" if x else "" for x in (seconds, one_fit)])
+    head = ["data set", "method", score, f"− {names[0]}", "p (Holm)", loss]
     return markdown([*head, "seconds, tuned", "seconds, one fit"], lines)
+
+
+def interval(values, overlap, form):
+    half = stats.t.ppf(0.975, len(values) - 1) * corrected_error(values, overlap)
+    return f"{np.mean(values):{form}} ± {half:{form.lstrip('+')}}"
 
 
 def package_version():
@@ -291,15 +259,17 @@ def package_version():
         return None
     version = importlib.metadata.version("expectation-reflection")
     x, y = datasets.load_iris(return_X_y=True)
-    for what, attempt in {
-        "fit with three classes": lambda: classification.model().fit(x, y),
-        "cross_val_score": lambda: cross_val_score(classification.model(), x, y == 0),
-    }.items():
+    attempts = {
+        "fit, three classes": lambda model: model.fit(x, y),
+        "cross_val_score": lambda model: model_selection.cross_val_score(model, x, y == 0),
+    }
+    for what, attempt in attempts.items():
         try:
-            attempt()
-            print(f"The {PACKAGE} {version}, {what}: works")
+            attempt(classification.model())
+            found = "works"
         except Exception as error:  # whatever it is: it is what we report
-            print(f"The {PACKAGE} {version}, {what}: {type(error).__name__}: {error}")
+            found = f"{type(error).__name__}: {error}"
+        print(f"The {PACKAGE} {version}, {what}: {found}")
     return version
 
 
@@ -308,35 +278,36 @@ def main():
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--datasets", nargs="+", choices=SETS, default=SETS)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    for name, default in {"repeats": 5, "folds": 5, "seed": 0, "threads": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--output", type=Path, default=Path("runs/tabular"))
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
     torch.set_num_threads(options.threads)
     options.package = package_version()
     both, tables = options.speed == options.accuracy, []
-    split = f"{options.folds}_seed{options.seed}.csv"
+    split, overlap = f"{options.folds}_seed{options.seed}.csv", 1 / (options.folds - 1)
     with threadpool_limits(options.threads):
         if options.speed or both:
             sets = [name for name in options.datasets if name in ("breast_cancer", "digits")]
-            rows = run(options.output / f"speed_{split}", sets, as_they_come, options, 1)
-            tables.append(speed_table(rows, sets))
+            for method, model in as_they_come().items():  # once without a clock, to warm up
+                if options.package or method != PACKAGE:
+                    model.fit(*datasets.load_iris(return_X_y=True))
+            # Times are compared within a run, never with those of one that had no package.
+            path = options.output / f"{'speed' if options.package else 'alone'}_{split}"
+            tables.append(speed_table(run(path, sets, as_they_come, options, 1), sets))
         if options.accuracy or both:
             path = options.output / f"accuracy_{options.repeats}x{split}"
             rows = run(path, options.datasets, methods, options, options.repeats)
-            classes = [name for name in options.datasets if name != "diabetes"]
-            if classes:
-                tables.append(score_table(rows, classes, "accuracy, %", "log loss", 100))
+            if classes := [name for name in options.datasets if name != "diabetes"]:
+                tables.append(score_table(rows, classes, overlap, "accuracy, %", "log loss", 100))
             if "diabetes" in options.datasets:
-                tables.append(score_table(rows, ["diabetes"], "R²", "RMSE", 1))
+                tables.append(score_table(rows, ["diabetes"], overlap, "R²", "RMSE", 1))
     here = environment()
     versions = [f"{key} {here['packages'][key]}" for key in ("numpy", "scikit-learn", "torch")]
     versions += [f"expectation-reflection {options.package}"] if options.package else []
     command = shlex.join(["python", "benchmarks/tabular.py", *sys.argv[1:]])
-    print("", *tables, f"`{command}`; {here['cpu']}, {options.threads} threads,", sep="\n\n")
+    print("", *tables, f"`{command}`; {here['cpu']}, threads: {options.threads};", sep="\n\n")
     print(f"Python {here['python']}, erlib {here['erlib']}, {', '.join(versions)}.")
 
 

@@ -7,7 +7,8 @@ series, the guesses drawn anew given the couplings, and so on:
 2. each hidden spin in turn flips with the probability that flipping has given all other spins,
 
 .. math:: P[\text{flip } s_h(t)] = \frac{\mathcal L_\text{flipped}}{\mathcal L + \mathcal
-          L_\text{flipped}}, \qquad \mathcal L = P[s_h(t) \mid s(t-1)] \prod_i P[s_i(t+1) \mid s(t)].
+          L_\text{flipped}}, \qquad \mathcal L = P[s_h(t) \mid s(t-1)]
+          \prod_i P[s_i(t+1) \mid s(t)].
 
 Spins at times t and t + 2 do not meet in any of these factors, so all even times are drawn at once,
 then all odd ones.

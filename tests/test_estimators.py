@@ -70,15 +70,14 @@ def xor(n=300):
 
 
 def results(model, x):
-    """All that a fitted model says of x."""
+    """All that a fitted model says of x, classes first."""
     names = ("predict", "decision_function", "predict_proba")
     return [getattr(model, name)(x) for name in names if hasattr(model, name)]
 
 
 def assert_same_model(one, other, x, rtol=1e-8):
-    for first, second in zip(
-        results(one, x)[1:] or results(one, x), results(other, x)[1:] or results(other, x)
-    ):
+    """What two models say of x agrees; of classes, the fields and probabilities."""
+    for first, second in list(zip(results(one, x), results(other, x)))[-2:]:
         np.testing.assert_allclose(first, second, rtol=rtol, atol=rtol * abs(second).max())
 
 
@@ -157,11 +156,10 @@ def test_the_classifier_is_single_layer_fit_of_its_codes(rule, activation, weigh
 def test_the_updates_of_the_slowest_field_are_counted(kind, stop):
     x, y, _ = labelled()
     observed = np.where(y[:, None] == range(3), 1.0, -1.0)
-    found = single_layer_fit(x, observed, stop=stop, ridge=0.1)
-    model = kind(activation="tanh", stop=stop, ridge=0.1).fit(
-        x, y if kind is ERClassifier else observed
-    )
-    assert 1 < model.n_iter_ == max(found.updates) < 100
+    how = {"activation": "tanh", "stop": stop, "ridge": 0.1, "updates": 1000}
+    found = single_layer_fit(x, observed, **how)
+    model = kind(**how).fit(x, y if kind is ERClassifier else observed)
+    assert 1 < min(found.updates) < model.n_iter_ == max(found.updates) < 1000
 
 
 def test_two_classes_share_a_field():
@@ -219,7 +217,6 @@ def test_where_every_class_is_ruled_out_all_are_as_likely():
     "names",
     [
         ["no", "perhaps", "yes"],
-        np.array(["a", "bb", "ccc"], dtype=object),
         [-7, -1, 3],
         [0.0, 1.0, 2.0],
         [False, True],
@@ -267,7 +264,7 @@ def test_a_linear_output_is_linear_regression(rule, d_out, weighted):
 
 @pytest.mark.parametrize("size", [1e-12, 1e6, 1e12])
 @with_and_without_hidden
-def test_outputs_of_any_size_are_linear_regression(size, hidden):
+def test_outputs_of_any_size_are_taken(size, hidden):
     x, y, _ = measured()
     models = [ERRegressor(hidden, random_state=0).fit(x, scale * y) for scale in (1, size)]
     np.testing.assert_allclose(models[1].predict(x), size * models[0].predict(x), rtol=1e-9)
@@ -277,7 +274,7 @@ def test_outputs_of_any_size_are_linear_regression(size, hidden):
 def test_a_known_nonlinear_model_is_recovered(activation):
     x, truth = measured()[0], np.array([[0.5, -1, 0.3, 0.2], [0, 0.1, 0, -0.4]])
     y = F[activation](x @ truth.T + [0.1, -0.2])
-    model = ERRegressor(activation=activation, updates=2000).fit(x, y)
+    model = ERRegressor(activation=activation, updates=2000, stop="settled").fit(x, y)
     np.testing.assert_allclose(model.coef_, truth, atol=1e-6)
     np.testing.assert_allclose(model.intercept_, [0.1, -0.2], atol=1e-6)
     np.testing.assert_allclose(model.predict(x), y, atol=1e-6)
@@ -341,7 +338,9 @@ def test_outputs_at_the_ends_of_f_are_taken(activation):
 def stream(model, x, y, weights, cuts, order=None):
     """The model after partial_fit in pieces that end at the cuts."""
     order = np.arange(len(x)) if order is None else order
-    how = {"classes": np.unique(y)} if isinstance(model, ERClassifier) else {}
+    how = {}
+    if isinstance(model, ERClassifier) and not hasattr(model, "classes_"):
+        how = {"classes": np.unique(y)}
     for start, end in itertools.pairwise([0, *sorted(set(cuts)), len(x)]):
         part = order[start:end]
         some = None if weights is None else weights[part]
@@ -543,13 +542,13 @@ def test_settings_of_the_last_layer_have_no_say_in_passes():
 
 
 def test_passes_train_a_regression():
-    x = np.random.default_rng(0).uniform(-2, 2, size=(300, 1))
-    y = 100 + 5 * np.sin(2 * x[:, 0])
+    x = np.random.default_rng(0).normal(size=(300, 4))
+    y = 100 + 5 * x[:, 0] * x[:, 1] + x[:, 2]
     scores = [
-        ERRegressor((10,), passes=passes, random_state=0).fit(x, y).score(x, y)
+        ERRegressor((20,), passes=passes, random_state=0).fit(x, y).score(x, y)
         for passes in (0, 20)
     ]
-    assert scores[1] > max(0.9, scores[0])
+    assert scores[1] > 0.9 > scores[0]
 
 
 @each_estimator
@@ -557,10 +556,7 @@ def test_passes_train_a_regression():
 def test_a_seed_repeats_and_another_does_not(kind, passes):
     x, y, _ = data(kind)
     one, same, other = (
-        kind((6,), passes=passes, random_state=seed).fit(x, y).predict(x + 0.5 * seed * 0)
-        if kind is ERRegressor
-        else kind((6,), passes=passes, random_state=seed).fit(x, y).decision_function(x)
-        for seed in (3, 3, 4)
+        results(kind((6,), passes=passes, random_state=seed).fit(x, y), x)[-1] for seed in (3, 3, 4)
     )
     assert (one == same).all() and abs(one - other).max() > 1e-3
 
@@ -569,7 +565,7 @@ def test_a_seed_repeats_and_another_does_not(kind, passes):
 @pytest.mark.parametrize("seed", [0, "RandomState"])
 def test_no_global_generator_is_touched(kind, seed):
     x, y, _ = data(kind)
-    seed = np.random.RandomState(0) if seed else 0  # noqa: NPY002
+    seed = np.random.RandomState(0) if seed else 0
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     kind().fit(x, y)
     for passes in (0, 1):
@@ -631,7 +627,7 @@ def test_a_warm_start_goes_on_with_the_hidden_layers(kind):
     assert abs(again - results(cold, x)[-1]).max() > 1e-4
 
 
-@pytest.mark.parametrize(("first", "then"), itertools.permutations(["float32", "float64"]))
+@pytest.mark.parametrize(("first", "then"), [("float32", "float64"), ("float64", "float32")])
 @with_and_without_hidden
 @each_estimator
 def test_a_warm_start_takes_data_of_another_precision(kind, hidden, first, then):
@@ -697,18 +693,14 @@ def test_names_of_columns_are_kept_and_compared(kind, hidden):
         assert (one == other).all()
     with pytest.raises(ValueError, match=r"feature names should match"):
         model.predict(frame.rename(columns={"b": "e"}))
-    if not hidden:
-        with pytest.raises(ValueError, match=r"feature names should match"):
-            model.partial_fit(frame[["b", "a", "c", "d"]], y)
 
 
 @each_estimator
 def test_names_of_columns_stay_those_of_the_first_piece(kind):
     x, y, _ = data(kind)
     frame = pd.DataFrame(x, columns=["a", "b", "c", "d"])
-    model = stream(kind(), x[:0], y[:0], None, []) if False else kind()
     how = {"classes": [0, 1, 2]} if kind is ERClassifier else {}
-    model.partial_fit(frame, y, **how)
+    model = kind().partial_fit(frame, y, **how)
     with pytest.raises(ValueError, match=r"feature names should match"):
         model.partial_fit(frame[["b", "a", "c", "d"]], y)
 
@@ -864,13 +856,11 @@ def test_classes_of_a_stream_are_settled_at_the_first_call():
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize(
-    ("weights", "complaint"), [(-once, r"sample_weight"), (once[:3], r"sample_weight")]
-)
+@pytest.mark.parametrize("weights", [-once, once[:3]], ids=["negative", "too few"])
 @each_estimator
-def test_bad_weights_are_named(kind, weights, complaint, method):
+def test_bad_weights_are_named(kind, weights, method):
     how = {"classes": [0, 1, 2]} if (kind, method) == (ERClassifier, "partial_fit") else {}
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=r"sample_weight"):
         getattr(kind(), method)(x, y, sample_weight=weights, **how)
 
 

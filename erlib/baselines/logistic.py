@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from .. import checks
 
-#: Strengths of the penalty among which cross-validation chooses.
-PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+#: Strengths of the penalty among which cross-validation chooses: 1/2, 1, 2, ..., 512.
+PENALTIES = tuple(2.0**k for k in range(-1, 10))
 
 
 def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100):
@@ -46,6 +46,7 @@ def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100
     if not (np.abs(spins) == 1).all() or (np.abs(spins.mean(0)) == 1).any():
         raise ValueError("observed: expected +1 and -1, and both of each unit")
     settings = {"solver": "newton-cholesky", "fit_intercept": False, "max_iter": most}
+    settings["tol"] = 1e-6
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # separable: see above
         warnings.simplefilter("ignore", FutureWarning)  # names of options that change
