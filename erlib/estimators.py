@@ -5,14 +5,13 @@ that one ER update has made; with `passes` all layers are then trained by `erlib
 Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are computed with in float32.
 """
 
-import itertools
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import checks
@@ -24,12 +23,15 @@ from .sequential import sequential_fit
 from .single_layer import single_layer_fit
 
 _FLOATS = (np.float64, np.float32)
-_CLASSIFIES = ("tanh", "erf", "softsign", "identity")
+# Units whose output, at a field of zero, says how to move: relu has no ratio there.
+_OUTPUTS = ("tanh", "erf", "softsign", "identity")
+# Classes are coded with outputs that tanh can reach where mini-batches train them for long.
+_SEQUENTIAL_CODE = 0.8
 
 
 def _sums_suffice(estimator):
     """Whether there is `partial_fit`: for one update of a single layer by ER sums are enough."""
-    if len(estimator.hidden) or estimator.rule != "er":
+    if estimator.hidden not in ((), []) or estimator.rule != "er":
         raise AttributeError(
             "partial_fit: the sums over samples that it accumulates are those of a single layer "
             f"and rule 'er', found hidden={estimator.hidden!r}, rule={estimator.rule!r}"
@@ -50,8 +52,6 @@ class _ER(BaseEstimator):
         updates=100,
         stop="discrepancy",
         hidden_ridge=3.0,
-        passes=0,
-        batch_size=32,
         warm_start=False,
         random_state=None,
     ):
@@ -62,8 +62,6 @@ class _ER(BaseEstimator):
         self.updates = updates
         self.stop = stop
         self.hidden_ridge = hidden_ridge
-        self.passes = passes
-        self.batch_size = batch_size
         self.warm_start = warm_start
         self.random_state = random_state
 
@@ -79,42 +77,56 @@ class _ER(BaseEstimator):
         weights = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
         return checks.from_numpy(weights)
 
-    def _fit(self, x, observed, weights):
+    def _settings(self):
+        """Complain of a setting, by its name, before anything is computed."""
         if not isinstance(self.hidden, (tuple, list)):
             raise ValueError(f"hidden: expected a tuple of widths, found {self.hidden!r}")
-        if checks.not_negative_integer("passes", self.passes):
-            if not self.hidden:
-                raise ValueError(f"passes: {self.passes}, but there is no hidden layer to train")
-            if weights is not None:
-                raise ValueError("sample_weight: mini-batches (passes > 0) do not take weights")
-        start = self._start(x.shape[1], observed.shape[1]) if self.warm_start else None
+        for width in self.hidden:
+            checks.positive_integer("hidden", width)
+        checks.choice("activation", self.activation, _OUTPUTS)
+        checks.not_negative("ridge", self.ridge)
+        checks.not_negative("hidden_ridge", self.hidden_ridge)
+
+    def _fit(self, x, observed, weights, passes=0, batch_size=32):
+        shape = self._shape(x, observed)
+        goes_on = self.warm_start and hasattr(self, "_fitted")
+        if goes_on and self._fitted != shape:
+            raise ValueError(f"warm_start: {shape} where the fit before had {self._fitted}")
+        self._moments = None  # a stream by partial_fit begins anew, from these weights
         if not self.hidden:
+            start = self._layer(x.dtype) if goes_on else None
             found = self._fit_layer(x, observed, weights, start)
-            self._moments = None  # a stream by partial_fit begins anew, from these weights
             self._keep(found.weight, found.bias)
-            return self
+            self._fitted = shape
+            return
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        net = start or ERNetwork.dense(
-            [x.shape[1], *self.hidden, observed.shape[1]],
-            hidden_bias=True,
-            dtype=x.dtype,
-            output=self.activation,
-            seed=seed,
-        )
+        if goes_on:
+            net = self.network_.to(x.dtype)
+        else:
+            net = ERNetwork.dense(
+                [x.shape[1], *self.hidden, observed.shape[1]],
+                hidden_bias=True,
+                dtype=x.dtype,
+                output=self.activation,
+                seed=seed,
+            )
         targets = net.targets(x, observed)
         net.sweep(x, [*targets[:-1], None], ridge=self.hidden_ridge, sample_weight=weights)
-        if self.passes:
-            batch = min(checks.positive_integer("batch_size", self.batch_size), len(x))
-            how = {"passes": self.passes, "batch_size": batch, "seed": seed}
-            sequential_fit(net, x, observed, first_update=False, **how)
-            self.n_iter_ = self.passes
+        if passes:
+            how = {"passes": passes, "batch_size": min(batch_size, len(x)), "seed": seed}
+            sequential_fit(net, x, _SEQUENTIAL_CODE * observed, first_update=False, **how)
+            self.n_iter_ = passes
         else:
             with torch.no_grad():
                 features = net.trace(x)[0][-1]
             found = self._fit_layer(features, observed, weights, None)
             net.layers[-1].assign(found.weight, found.bias)
-        self.network_ = net
-        return self
+        self.network_, self._fitted = net, shape
+
+    def _shape(self, x, observed):
+        """What two fits must have in common for one to go on where the other stopped."""
+        sizes = [x.shape[1], *self.hidden, observed.shape[1]]
+        return f"widths {'-'.join(map(str, sizes))}, activation {self.activation!r}"
 
     def _fit_layer(self, x, observed, weights, start):
         found = single_layer_fit(
@@ -133,35 +145,25 @@ class _ER(BaseEstimator):
 
     def _add(self, x, observed, weights):
         """One update from where the first call found the weights, of all samples since."""
+        shape = self._shape(x, observed)
+        if getattr(self, "_fitted", shape) != shape:
+            raise ValueError(f"y: {shape} where the samples before had {self._fitted}")
         if getattr(self, "_moments", None) is None:
-            shape = x.shape[1], observed.shape[1]
-            self._stream_start = self._start(*shape) or (x.new_zeros(shape), x.new_zeros(shape[1]))
+            size = x.shape[1], observed.shape[1]
+            begins = not hasattr(self, "_fitted")
+            zeros = x.new_zeros(size), x.new_zeros(size[1])
+            self._stream_start = zeros if begins else self._layer(x.dtype)
             self._moments = Moments()
         weight, bias = (part.to(x.dtype) for part in self._stream_start)
         unit = activation_by_name(self.activation)
         self._moments.add(x, reflected(x @ weight + bias, observed, unit), weights)
         self._keep(*self._moments.solve(self.ridge))
+        self._fitted = shape
         self.n_iter_ = 1
-        return self
 
-    def _start(self, d_in, d_out):
-        """Weights and bias, or with hidden layers the network, of the fit before; None without."""
-        if not hasattr(self, "n_iter_"):
-            return None
-        found = [tuple(weight.shape) for weight in self._all_weights()]
-        sizes = [d_in, *self.hidden, d_out]
-        if found != list(itertools.pairwise(sizes)):
-            raise ValueError(f"warm_start: weights of shapes {found} do not fit widths {sizes}")
-        return self.network_ if self.hidden else self._layer()
-
-    def _all_weights(self):
-        if self.hidden:
-            return [layer.weight for layer in self.network_.layers]
-        return [self._layer()[0]]
-
-    def _layer(self):
+    def _layer(self, dtype):
         weight, bias = np.atleast_2d(self.coef_).T, np.atleast_1d(self.intercept_)
-        return checks.from_numpy(weight), checks.from_numpy(bias)
+        return checks.from_numpy(weight).to(dtype), checks.from_numpy(bias).to(dtype)
 
     def _keep(self, weight, bias):
         self.coef_, self.intercept_ = weight.T.numpy().copy(), bias.numpy().copy()
@@ -171,8 +173,8 @@ class _ER(BaseEstimator):
         x = checks.from_numpy(validate_data(self, x, dtype=_FLOATS, reset=False))
         if self.hidden:
             return self.network_.decision_function(x)
-        weight, bias = self._layer()
-        return x @ weight.to(x.dtype) + bias.to(x.dtype)
+        weight, bias = self._layer(x.dtype)
+        return x @ weight + bias
 
 
 class ERClassifier(ClassifierMixin, _ER):
@@ -242,21 +244,58 @@ class ERClassifier(ClassifierMixin, _ER):
     True
     """
 
+    def __init__(
+        self,
+        hidden=(),
+        *,
+        activation="tanh",
+        rule="er",
+        ridge=1e-2,
+        updates=100,
+        stop="discrepancy",
+        hidden_ridge=3.0,
+        passes=0,
+        batch_size=32,
+        warm_start=False,
+        random_state=None,
+    ):
+        super().__init__(
+            hidden,
+            activation=activation,
+            rule=rule,
+            ridge=ridge,
+            updates=updates,
+            stop=stop,
+            hidden_ridge=hidden_ridge,
+            warm_start=warm_start,
+            random_state=random_state,
+        )
+        self.passes = passes
+        self.batch_size = batch_size
+
     def fit(self, X, y, sample_weight=None):
         """Fit to inputs X `[n, d_in]` and labels y `[n]` of any type; returns self.
 
         `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
         data that scikit-learn refuses, labels of one class only, or a setting out of range.
         """
+        self._settings()
+        checks.positive_integer("batch_size", self.batch_size)
+        if checks.not_negative_integer("passes", self.passes):
+            if not self.hidden:
+                raise ValueError(f"passes: {self.passes}, but there is no hidden layer to train")
+            if sample_weight is not None:
+                raise ValueError("sample_weight: mini-batches (passes > 0) do not take weights")
         x, y = self._begin(X, y)
         check_classification_targets(y)
-        classes = unique_labels(y)
-        if self.warm_start and hasattr(self, "n_iter_"):
+        classes = np.unique(y)
+        if self.warm_start and hasattr(self, "_fitted"):
             self._same_classes("warm_start", classes)
         weights = self._weights(sample_weight, x)
         observed = self._observed(y, classes, x.dtype)
         self.classes_ = classes
-        return self._fit(x, observed, weights)
+        self._fit(x, observed, weights, self.passes, self.batch_size)
+        return self
 
     @available_if(_sums_suffice)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -271,20 +310,22 @@ class ERClassifier(ClassifierMixin, _ER):
         `classes`, all labels that will occur, is needed at the first call. Raises ValueError as
         `fit`; AttributeError with hidden layers or another rule than ``er``.
         """
-        begins = not hasattr(self, "n_iter_")
+        self._settings()
+        begins = not hasattr(self, "_fitted")
         if begins and classes is None:
             raise ValueError("classes: all classes are needed at the first call of partial_fit")
         x, y = self._begin(X, y, reset=begins)
         check_classification_targets(y)
         if begins:
-            classes = unique_labels(classes)
+            classes = np.unique(classes)
         elif classes is not None:
-            self._same_classes("classes", unique_labels(classes))
+            self._same_classes("classes", np.unique(classes))
         weights = self._weights(sample_weight, x)
         observed = self._observed(y, classes if begins else self.classes_, x.dtype)
         if begins:
             self.classes_ = classes
-        return self._add(x, observed, weights)
+        self._add(x, observed, weights)
+        return self
 
     def decision_function(self, X):
         """Fields H `[n, K]` of inputs X `[n, d_in]`; `[n]` for two classes."""
@@ -307,7 +348,6 @@ class ERClassifier(ClassifierMixin, _ER):
         return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / len(self.classes_))
 
     def _observed(self, y, classes, dtype):
-        checks.choice("activation", self.activation, _CLASSIFIES)
         if len(classes) < 2:
             raise ValueError(f"y: only one class, {classes[0]!r}; nothing to tell apart")
         unknown = np.setdiff1d(y, classes)
@@ -340,10 +380,11 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
     Parameters
     ----------
     activation : str
-        f of the output: ``identity``, ``tanh``, ``erf``, ``softsign``, ``relu``, ``leaky_relu``.
+        f of the output: ``identity``, or ``tanh``, ``erf``, ``softsign``.
 
-    All other parameters are those of `ERClassifier`, as are their defaults but ``ridge=0``. With
-    hidden layers and an output ``identity`` y is centred and scaled for the fit, and scaled back.
+    All other parameters are those of `ERClassifier`, as are their defaults but ``ridge=0``; there
+    are no mini-batches. With hidden layers and an output ``identity`` y is centred and scaled for
+    the fit, and scaled back.
 
     Attributes
     ----------
@@ -369,8 +410,6 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         updates=100,
         stop="discrepancy",
         hidden_ridge=3.0,
-        passes=0,
-        batch_size=32,
         warm_start=False,
         random_state=None,
     ):
@@ -382,8 +421,6 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
             updates=updates,
             stop=stop,
             hidden_ridge=hidden_ridge,
-            passes=passes,
-            batch_size=batch_size,
             warm_start=warm_start,
             random_state=random_state,
         )
@@ -394,11 +431,12 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
         data that scikit-learn refuses, outputs that f cannot take, or a setting out of range.
         """
+        self._settings()
         x, y = self._begin(X, y, multi_output=True, y_numeric=True)
         weights = self._weights(sample_weight, x)
         observed = self._observed(y, x.dtype)
         if self._scales_outputs():
-            if not (self.warm_start and hasattr(self, "n_iter_")):
+            if not (self.warm_start and self._fitted_so(x, observed)):
                 part = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
                 part = part / part.sum()
                 self._centre = part @ observed
@@ -415,7 +453,8 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         As `ERClassifier.partial_fit`: with an output ``identity``, least squares of all samples so
         far, in memory that does not grow with their number.
         """
-        begins = not hasattr(self, "n_iter_")
+        self._settings()
+        begins = not hasattr(self, "_fitted")
         x, y = self._begin(X, y, multi_output=True, y_numeric=True, reset=begins)
         weights = self._weights(sample_weight, x)
         self._add(x, self._observed(y, x.dtype), weights)
@@ -428,19 +467,19 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
             expected = expected * self._spread + self._centre
         return expected.numpy().ravel() if self._flat else expected.numpy()
 
+    def _fitted_so(self, x, observed):
+        return getattr(self, "_fitted", None) == self._shape(x, observed)
+
     def _scales_outputs(self):
         return len(self.hidden) > 0 and self.activation == "identity"
 
     def _observed(self, y, dtype):
         observed = checks.from_numpy(y.reshape(len(y), -1)).to(dtype)
-        unit = activation_by_name(self.activation)
-        # Closed ends count: tanh comes as close to 1 as one likes.
-        low, high = (float(unit.f(torch.tensor(h, dtype=torch.float64))) for h in (-1e9, 1e9))
         found = float(observed.min()), float(observed.max())
-        if found[0] < round(low) or found[1] > round(high):
+        # The ends count: tanh comes as close to 1 as one likes.
+        if self.activation != "identity" and max(map(abs, found)) > 1:
             raise ValueError(
-                f"y: values from {found[0]:g} to {found[1]:g}, {unit.name} gives "
-                f"{round(low)} to {round(high):g}"
+                f"y: values from {found[0]:g} to {found[1]:g}, {self.activation} gives -1 to 1"
             )
         return observed
 

@@ -137,6 +137,10 @@ def single_layer_fit(
     inputs = checks.tensor("x", x, ndim=2)
     targets = checks.tensor("observed", observed, ndim=2)
     checks.same_kind("observed", observed, "x", x)
+    if len(targets) != len(inputs):
+        raise ValueError(f"observed: {len(targets)} samples (rows), x has {len(inputs)}")
+    if inputs.dtype.itemsize < 4:
+        inputs = inputs.float()
     unit = activation_by_name(activation)
     checks.choice("rule", rule, _RULES)
     if stop is not None:
@@ -154,7 +158,9 @@ def single_layer_fit(
         new_weight, new_bias = problem.update(fields[:, active], active, ridge)
         new = inputs @ new_weight + new_bias
         if not bool(new.isfinite().all()):
-            raise ValueError(f"rule: {rule!r} overflows after {int(made.max())} updates; take 'er'")
+            raise ValueError(
+                f"rule: the fields of {rule!r} overflow after {int(made.max())} updates"
+            )
         discrepancy = problem.discrepancy(new, active)
         if stop == "discrepancy":
             over = discrepancy >= before[active]
@@ -172,12 +178,9 @@ def single_layer_fit(
         active = active[~over]
         if not len(active):
             break
-    return SingleLayer(
-        checks.like(weight, x),
-        checks.like(bias, x),
-        made,
-        [d.numpy() for d in history] if not isinstance(x, torch.Tensor) else history,
-    )
+    if not isinstance(x, torch.Tensor):
+        made, history = made.numpy(), [d.numpy() for d in history]
+    return SingleLayer(checks.like(weight, x), checks.like(bias, x), made, history)
 
 
 class _Problem:
@@ -210,7 +213,9 @@ class _Problem:
         """New weights and biases of the active units, from their present fields."""
         target, weights = _RULES[self.rule](self.unit, fields, self.observed[:, active])
         if not bool(target.isfinite().all()):
-            raise ValueError(f"rule: the target of {self.rule!r} overflows; take 'er'")
+            raise ValueError(
+                f"rule: the target of {self.rule!r} overflows; 'er' has a bounded step"
+            )
         if weights is None:
             return self.regressed(target, ridge)
         each = [self.weighted(target[:, [k]], weights[:, k], ridge) for k in range(len(active))]

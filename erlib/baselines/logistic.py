@@ -69,9 +69,12 @@ def _chosen(inputs, spins, penalties, folds, settings):
         cv=folds,
         scoring="neg_log_loss",
         refit=False,
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
         **settings,
     )
-    total = sum(model.fit(2 * inputs, unit).scores_.mean(0).ravel() for unit in spins.T)
+    total = 0
+    for unit in spins.T:
+        scores = model.fit(2 * inputs, unit).scores_
+        if isinstance(scores, dict):  # by class, in scikit-learn before 1.10
+            scores = next(iter(scores.values()))
+        total = total + np.asarray(scores).reshape(-1, len(penalties)).mean(0)
     return penalties[int(np.argmax(total))]
