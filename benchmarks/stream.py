@@ -5,9 +5,9 @@
 Rows are drawn chunk by chunk from a known model (normal inputs, labels from the softmax of a
 linear function of them) and never all in memory. Each method and number of rows has a process of
 its own, so that its peak is its own. Seconds are those of `partial_fit` alone, without drawing
-rows. scikit-learn's SGDClassifier (logistic loss, its own defaults) sees the same chunks. Accuracy
-is that on fresh rows, beside the accuracy of the model that drew them, which none can exceed but by
-chance.
+rows, with one thread. scikit-learn's SGDClassifier (logistic loss, its own defaults) sees the same
+chunks. Accuracy is that on fresh rows, beside the accuracy of the model that drew them, which none
+can exceed but by chance.
 """
 
 import argparse
@@ -43,10 +43,14 @@ def peak():
 
 def measure(method, rows, columns, classes):
     """Stream `rows` through a method and print what there is to say as JSON."""
+    import torch
     from sklearn.linear_model import SGDClassifier
+    from threadpoolctl import threadpool_limits
 
     from erlib import ERClassifier
 
+    torch.set_num_threads(1)
+    threadpool_limits(1)
     model = ERClassifier() if method == "ERClassifier" else SGDClassifier("log_loss")
     model.set_params(random_state=0)
     start, seconds = peak(), 0.0

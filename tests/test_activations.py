@@ -1,6 +1,8 @@
 """Activations against their formulas in 60-digit arithmetic."""
 
+import copy
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -165,6 +167,15 @@ def test_an_activation_is_found_by_name_and_passes_through():
         assert activation(name).name == name
         assert activation(activation(name)) is activation(name)
     assert repr(activation("erf")) == "Activation('erf')"
+
+
+@every_activation
+def test_a_copy_of_an_activation_is_the_same_object(name):
+    known = activation(name)
+    assert copy.copy(known) is known
+    assert copy.deepcopy({"of": [known]})["of"][0] is known
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(known, protocol)) is known
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "Tanh", "", None, 3, ["tanh"], torch.tanh], ids=repr)

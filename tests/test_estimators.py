@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from erlib import ERClassifier, ERRegressor
+from erlib.sequential import sequential_fit
 from erlib.single_layer import RULES, single_layer_fit
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
@@ -37,8 +38,6 @@ F = {
     "erf": scipy.special.erf,
     "softsign": lambda h: h / (1 + abs(h)),
     "identity": lambda h: h,
-    "leaky_relu": lambda h: np.where(h >= 0, h, 0.01 * h),
-    "relu": lambda h: np.maximum(h, 0),
 }
 
 
@@ -214,35 +213,42 @@ def test_where_every_class_is_ruled_out_all_are_as_likely():
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "dtype"),
     [
-        ["no", "perhaps", "yes"],
-        [-7, -1, 3],
-        [0.0, 1.0, 2.0],
-        [False, True],
-        ["yes", "no"],
-        [-1, 1],
+        (["no", "perhaps", "yes"], None),
+        (["no", "perhaps", "yes"], object),
+        ([-7, -1, 3], None),
+        ([0.0, 1.0, 2.0], None),
+        ([False, True], None),
+        (["yes", "no"], None),
+        (["yes", "no"], object),
+        ([-1, 1], None),
     ],
     ids=str,
 )
 @with_and_without_hidden
-def test_labels_of_any_type_come_back(names, hidden):
+def test_labels_of_any_type_come_back(names, dtype, hidden):
     x, y, _ = labelled(classes=len(names))
-    order = np.argsort(np.asarray(names))  # classes are kept sorted
-    named = np.asarray(names)[order][y]
-    model = ERClassifier(hidden, random_state=0).fit(x, named)
+    names = np.sort(np.asarray(names, dtype=dtype))  # classes are kept sorted
+    model = ERClassifier(hidden, random_state=0).fit(x, names[y])
     plain = ERClassifier(hidden, random_state=0).fit(x, y)
-    assert model.classes_.tolist() == sorted(names)
-    assert model.predict(x).dtype == named.dtype
-    assert (model.predict(x) == np.asarray(names)[order][plain.predict(x)]).all()
+    assert model.classes_.tolist() == names.tolist()
+    assert model.classes_.dtype == model.predict(x).dtype == names.dtype
+    assert model.predict(x).tolist() == names[plain.predict(x)].tolist()
+    assert_same_model(model, plain, x, rtol=0)
 
 
 def test_labels_of_any_type_stream():
     x, y, _ = labelled()
-    named = np.array(["a", "bb", "ccc"], dtype=object)[y]
-    model = ERClassifier().partial_fit(x[:50], named[:50], classes=["ccc", "a", "bb"])
+    names = np.array(["a", "bb", "ccc"], dtype=object)
+    named = names[y]
+    model = ERClassifier().partial_fit(x[:50], named[:50], classes=names[[2, 0, 1]])
     model.partial_fit(x[50:], named[50:])
     assert model.classes_.tolist() == ["a", "bb", "ccc"]
+    assert model.predict(x).dtype == object
+    assert (model.predict(x) == names[model.decision_function(x).argmax(1)]).all()
+    listed = ERClassifier().partial_fit(x, named, classes=["ccc", "a", "bb"])
+    assert (listed.predict(x) == model.predict(x)).all()
     assert_same_weights(model, ERClassifier(updates=1).fit(x, y))
 
 
@@ -270,7 +276,7 @@ def test_outputs_of_any_size_are_taken(size, hidden):
     np.testing.assert_allclose(models[1].predict(x), size * models[0].predict(x), rtol=1e-9)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign", "leaky_relu", "relu"])
+@pytest.mark.parametrize("activation", ["tanh", "erf", "softsign"])
 def test_a_known_nonlinear_model_is_recovered(activation):
     x, truth = measured()[0], np.array([[0.5, -1, 0.3, 0.2], [0, 0.1, 0, -0.4]])
     y = F[activation](x @ truth.T + [0.1, -0.2])
@@ -313,7 +319,6 @@ def test_outputs_that_do_not_vary_are_predicted(hidden):
         ("tanh", 1.5, r"from -0.5 to 1.5, tanh gives -1 to 1"),
         ("erf", -1.01, r"from -1.01 to -0.5, erf gives -1 to 1"),
         ("softsign", 7, r"from -0.5 to 7, softsign gives -1 to 1"),
-        ("relu", 3, r"from -0.5 to 3, relu gives 0 to "),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -451,17 +456,50 @@ def test_a_piece_that_is_refused_changes_nothing(kind):
     assert_same_weights(model, other, rtol=0)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize(("first", "later"), [(1, 2), (2, 1), (2, 3), (None, 2), (2, None)])
-def test_later_pieces_must_have_the_outputs_of_the_first(first, later):
-    model = ERRegressor().partial_fit(*measured(d_out=first)[:2])
-    with pytest.raises(ValueError, match=r"^y: "):
+def test_later_pieces_must_have_the_outputs_of_the_first(first, later, method):
+    x, y, _ = measured(d_out=first)
+    model, other = (getattr(ERRegressor(), method)(x, y) for _ in range(2))
+    found, before = (f"widths 4-{d_out or 1}, activation 'identity'" for d_out in (later, first))
+    with pytest.raises(ValueError, match=rf"^y: {found} where the samples before had {before}$"):
         model.partial_fit(*measured(d_out=later)[:2])
+    assert_same_weights(model, other, rtol=0)
+    assert model.predict(x).shape == y.shape
+    for each in (model, other):
+        each.partial_fit(x[:30], y[:30])
+    assert_same_weights(model, other, rtol=0)
 
 
-def test_a_stream_after_a_fit_must_have_its_outputs():
-    model = ERRegressor().fit(*measured()[:2])
-    with pytest.raises(ValueError, match=r"^y: "):
-        model.partial_fit(*measured(d_out=2)[:2])
+@each_estimator
+def test_a_stream_after_hidden_layers_is_none(kind):
+    x, y, _ = data(kind)
+    model = kind((6,), random_state=0).fit(x, y)
+    said = results(model, x)
+    d_out = 3 if kind is ERClassifier else 1
+    with pytest.raises(
+        ValueError,
+        match=rf"^y: widths 4-{d_out}, .* where the samples before had widths 4-6-{d_out}, ",
+    ):
+        model.set_params(hidden=()).partial_fit(x, y)
+    for one, other in zip(results(model.set_params(hidden=(6,)), x), said):
+        assert (one == other).all()
+    model.set_params(hidden=()).fit(x, y)  # but a fit in between will do
+    wanted = stream(kind().fit(x, y), x, y, None, [50])
+    assert_same_weights(stream(model, x, y, None, [50]), wanted, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@each_estimator
+def test_a_stream_keeps_its_activation(kind, method):
+    x, y, _ = labelled(classes=2)
+    y = y if kind is ERClassifier else 2 * y - 1
+    how = {"classes": [0, 1]} if (kind, method) == (ERClassifier, "partial_fit") else {}
+    model = getattr(kind(activation="erf"), method)(x, y, **how)
+    with pytest.raises(
+        ValueError, match=r"^y: widths 4-1, activation 'tanh' where .* 4-1, activation 'erf'$"
+    ):
+        model.set_params(activation="tanh").partial_fit(x, y)
 
 
 @pytest.mark.parametrize(
@@ -541,35 +579,59 @@ def test_settings_of_the_last_layer_have_no_say_in_passes():
     assert abs(one.decision_function(x) - smaller.decision_function(x)).max() > 1e-3
 
 
-def test_passes_train_a_regression():
-    x = np.random.default_rng(0).normal(size=(300, 4))
-    y = 100 + 5 * x[:, 0] * x[:, 1] + x[:, 2]
-    scores = [
-        ERRegressor((20,), passes=passes, random_state=0).fit(x, y).score(x, y)
-        for passes in (0, 20)
-    ]
-    assert scores[1] > 0.9 > scores[0]
+@pytest.mark.parametrize("classes", [2, 3])
+def test_passes_are_sequential_er_with_classes_coded_0_8(classes):
+    """Seen at a fit that goes on from the one before."""
+    x, y, _ = labelled(classes=classes)
+    how = {"passes": 3, "batch_size": 20}
+    model = ERClassifier((8, 6), warm_start=True, random_state=5, hidden_ridge=1.5, **how)
+    begun = model.fit(x, y).network_
+    nets = [copy.deepcopy(begun) for _ in range(2)]
+    model.fit(x, y)
+    observed = np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
+    observed = observed[:, 1:] if classes == 2 else observed
+    seed = np.random.RandomState(5).randint(np.iinfo(np.int32).max)
+    fields = []
+    for code, net in zip((0.8, 1), nets):
+        net.sweep(x, [*map(torch.tensor, net.targets(x, observed)[:-1]), None], ridge=1.5)
+        sequential_fit(net, x, code * observed, first_update=False, seed=seed, **how)
+        fields.append(net.decision_function(x).reshape(model.decision_function(x).shape))
+    np.testing.assert_allclose(model.decision_function(x), fields[0], rtol=1e-9, atol=1e-9)
+    assert abs(fields[1] - fields[0]).max() > 1e-2
 
 
-@each_estimator
-@pytest.mark.parametrize("passes", [0, 2])
-def test_a_seed_repeats_and_another_does_not(kind, passes):
+@pytest.mark.parametrize("setting", [{"passes": 1}, {"batch_size": 10}], ids=str)
+def test_a_regression_has_no_mini_batches(setting):
+    with pytest.raises(TypeError, match=next(iter(setting))):
+        ERRegressor((6,), **setting)
+    assert not setting.keys() & ERRegressor().get_params().keys()
+    assert setting.keys() <= ERClassifier().get_params().keys()
+
+
+with_passes = pytest.mark.parametrize(
+    ("kind", "how"),
+    [(ERClassifier, {}), (ERClassifier, {"passes": 2}), (ERRegressor, {})],
+    ids=["classifier", "passes", "regressor"],
+)
+
+
+@with_passes
+def test_a_seed_repeats_and_another_does_not(kind, how):
     x, y, _ = data(kind)
     one, same, other = (
-        results(kind((6,), passes=passes, random_state=seed).fit(x, y), x)[-1] for seed in (3, 3, 4)
+        results(kind((6,), random_state=seed, **how).fit(x, y), x)[-1] for seed in (3, 3, 4)
     )
     assert (one == same).all() and abs(one - other).max() > 1e-3
 
 
-@each_estimator
+@with_passes
 @pytest.mark.parametrize("seed", [0, "RandomState"])
-def test_no_global_generator_is_touched(kind, seed):
+def test_no_global_generator_is_touched(kind, how, seed):
     x, y, _ = data(kind)
     seed = np.random.RandomState(0) if seed else 0
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     kind().fit(x, y)
-    for passes in (0, 1):
-        kind((6,), passes=passes, random_state=seed).fit(x, y)
+    kind((6,), random_state=seed, **how).fit(x, y)
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
 
@@ -634,8 +696,17 @@ def test_a_warm_start_takes_data_of_another_precision(kind, hidden, first, then)
     x, y, _ = data(kind)
     model = kind(hidden, warm_start=True, random_state=0)
     model.fit(x.astype(first), y).fit(x.astype(then), y)
-    wanted = kind(hidden, warm_start=True, random_state=0).fit(x, y).fit(x, y)
-    assert_same_model(model, wanted, x, rtol=1e-2)
+    if hidden:
+        assert {str(layer.weight.dtype) for layer in model.network_.layers} == {f"torch.{then}"}
+    else:
+        assert model.coef_.dtype == then
+    wanted = kind(hidden, warm_start=True, random_state=0).fit(x, y)
+    once = results(wanted, x)[-1]
+    assert_same_model(model, wanted.fit(x, y), x, rtol=1e-2)
+    if hidden:  # and goes on: as far from one fit as two are
+        moved = abs(results(wanted, x)[-1] - once).max()
+        assert abs(results(model, x)[-1] - once).max() == pytest.approx(moved, rel=0.1)
+        assert moved > 1e-4
 
 
 def test_new_classes_are_no_warm_start():
@@ -652,19 +723,35 @@ def test_other_inputs_are_no_warm_start(kind, hidden):
     x, y, _ = data(kind)
     model = kind(hidden, warm_start=True, random_state=0).fit(x, y)
     with pytest.raises(
-        ValueError, match=r"^warm_start: weights of shapes \[\(4, .* fit widths \[3"
+        ValueError, match=r"^warm_start: widths 3-.* where the fit before had widths 4-"
     ):
         model.fit(x[:, :3], y)
 
 
+@pytest.mark.parametrize(("first", "later"), [(2, 1), (1, 2), (None, 2), (2, None)])
 @with_and_without_hidden
-def test_other_outputs_are_no_warm_start(hidden):
-    x, y, _ = measured(d_out=2)
-    model = ERRegressor(hidden, warm_start=True, random_state=0).fit(x, y)
+def test_other_outputs_are_no_warm_start(hidden, first, later):
+    model = ERRegressor(hidden, warm_start=True, random_state=0).fit(*measured(d_out=first)[:2])
+    middle = "6-" if hidden else ""
+    found, before = (
+        f"widths 4-{middle}{d_out or 1}, activation 'identity'" for d_out in (later, first)
+    )
     with pytest.raises(
-        ValueError, match=r"^warm_start: weights of shapes .* fit widths \[4.* 1\]$"
+        ValueError, match=rf"^warm_start: {found} where the fit before had {before}$"
     ):
-        model.fit(x, y[:, 0])
+        model.fit(*measured(d_out=later)[:2])
+
+
+@with_and_without_hidden
+@each_estimator
+def test_another_activation_is_no_warm_start(kind, hidden):
+    x, y, _ = labelled(classes=2)
+    y = y if kind is ERClassifier else 2 * y - 1
+    model = kind(hidden, activation="erf", warm_start=True, random_state=0).fit(x, y)
+    with pytest.raises(
+        ValueError, match=r"^warm_start: .*, activation 'tanh' where .*, activation 'erf'$"
+    ):
+        model.set_params(activation="tanh").fit(x, y)
 
 
 @pytest.mark.parametrize(
@@ -674,8 +761,17 @@ def test_other_outputs_are_no_warm_start(hidden):
 def test_other_hidden_layers_are_no_warm_start(kind, before, after):
     x, y, _ = data(kind)
     model = kind(before, warm_start=True, random_state=0).fit(x, y)
-    with pytest.raises(ValueError, match=r"^warm_start: "):
+    said = results(model, x)
+    d_out = 3 if kind is ERClassifier else 1
+    found, had = ("-".join(map(str, (4, *hidden, d_out))) for hidden in (after, before))
+    with pytest.raises(
+        ValueError, match=rf"^warm_start: widths {found}, .* the fit before had widths {had}, "
+    ):
         model.set_params(hidden=after).fit(x, y)
+    for one, other in zip(results(model.set_params(hidden=before), x), said):
+        assert (one == other).all()
+    model.set_params(hidden=after, warm_start=False).fit(x, y)
+    assert_same_model(model, kind(after, random_state=0).fit(x, y), x, rtol=0)
 
 
 # ---------------------------------------------------------------- as part of scikit-learn
@@ -733,11 +829,11 @@ def test_a_clone_has_the_settings_and_nothing_of_the_fit(kind):
     assert_same_model(copied.fit(x, y), model, x, rtol=0)
 
 
-@pytest.mark.parametrize("passes", [None, 0, 2])
-@each_estimator
-def test_a_pickled_model_says_the_same(kind, passes):
+@pytest.mark.parametrize("hidden", [(), (6, 5)], ids=str)
+@with_passes
+def test_a_pickled_model_says_the_same(kind, how, hidden):
     x, y, _ = data(kind)
-    model = kind() if passes is None else kind((6, 5), passes=passes, random_state=0)
+    model = kind(hidden, random_state=0, **(how if hidden else {}))
     again = pickle.loads(pickle.dumps(model.fit(x, y)))
     for one, other in zip(results(again, x), results(model, x)):
         assert (one == other).all()
@@ -785,16 +881,33 @@ PARAMETERS = {
     "rule": ("irls", r"rule: unknown 'irls'; known: boehning, er, "),
     "activation": ("sigmoid", r"activation: unknown 'sigmoid'; known: erf, identity, "),
     "hidden": (6, r"hidden: expected a tuple of widths, found 6"),
-    "passes": (-1, r"passes: expected an integer >= 0, found -1"),
+    "hidden_ridge": (-1, r"hidden_ridge: expected a finite number >= 0, found -1"),
 }
 OF_HIDDEN = {
     "ridge": PARAMETERS["ridge"],
     "updates": PARAMETERS["updates"],
     "rule": PARAMETERS["rule"],
-    "hidden": ((6, 0), r"hidden: "),
-    "hidden_ridge": (-1, r"hidden_ridge: expected a finite number >= 0, found -1"),
-    "batch_size": (0, r"batch_size: expected an integer >= 1, found 0"),
+    "hidden": ((6, 0), r"hidden: expected an integer >= 1, found 0"),
+    "hidden_ridge": PARAMETERS["hidden_ridge"],
 }
+OF_BATCHES = {
+    "passes": [(-1, "an integer >= 0"), (1.5, "an integer >= 0"), (True, "an integer >= 0")],
+    "batch_size": [(0, "an integer >= 1"), (2.5, "an integer >= 1"), (None, "an integer >= 1")],
+}
+UP_FRONT = [
+    ("ridge", np.nan, r"ridge: expected a finite number >= 0, found nan"),
+    ("ridge", "1", r"ridge: expected a number >= 0, found '1'"),
+    ("hidden_ridge", -1, PARAMETERS["hidden_ridge"][1]),
+    ("activation", "relu", r"activation: unknown 'relu'; known: erf, identity, softsign, tanh$"),
+]
+OF_WIDTHS = [
+    (6, r"a tuple of widths, found 6"),
+    ("6", r"a tuple of widths, found '6'"),
+    (None, r"a tuple of widths, found None"),
+    (np.array([6]), r"a tuple of widths, found array"),
+    ((6, 2.5), r"an integer >= 1, found 2.5"),
+    ((True,), r"an integer >= 1, found True"),
+]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -809,27 +922,65 @@ def test_a_setting_that_is_none_is_named(kind, name):
 @each_estimator
 def test_a_setting_of_hidden_layers_that_is_none_is_named(kind, name):
     value, complaint = OF_HIDDEN[name]
-    passes = 1 if name == "batch_size" else 0
     with pytest.raises(ValueError, match=rf"^{complaint}"):
-        kind(**{"hidden": (6,), "passes": passes, "random_state": 0, name: value}).fit(x, y)
+        kind(**{"hidden": (6,), "random_state": 0, name: value}).fit(x, y)
 
 
+def assert_refused_up_front(model, method, complaint, **how):
+    """Before the data are looked at: these are none, and leave no trace."""
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=rf"^{complaint}"):
+        getattr(model, method)(x * np.nan, y, **how)
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize(("name", "value", "complaint"), UP_FRONT)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @each_estimator
-def test_passes_need_hidden_layers_and_take_no_weights(kind):
+def test_settings_are_looked_at_first(kind, method, name, value, complaint):
+    assert_refused_up_front(kind(**{name: value}), method, complaint)
+    if method == "fit":
+        assert_refused_up_front(kind((6,), **{name: value}), method, complaint)
+
+
+@pytest.mark.parametrize(("value", "complaint"), OF_WIDTHS)
+@each_estimator
+def test_widths_are_looked_at_first(kind, value, complaint):
+    assert_refused_up_front(kind(value), "fit", f"hidden: expected {complaint}")
+    assert not hasattr(kind(value), "partial_fit")
+
+
+@pytest.mark.parametrize("hidden", [(), (6,)], ids=str)
+@pytest.mark.parametrize("name", OF_BATCHES)
+def test_settings_of_mini_batches_are_looked_at_first(name, hidden):
+    for value, kind in OF_BATCHES[name]:
+        complaint = f"{name}: expected {kind}, found {value!r}$"
+        assert_refused_up_front(ERClassifier(hidden, **{name: value}), "fit", complaint)
+
+
+def test_a_stream_looks_at_its_settings_again():
+    model = ERClassifier().partial_fit(x, y, classes=[0, 1, 2]).set_params(ridge=-1)
+    assert_refused_up_front(model, "partial_fit", PARAMETERS["ridge"][1])
+
+
+def test_passes_need_hidden_layers_and_take_no_weights():
     with pytest.raises(ValueError, match=r"^passes: 2, but there is no hidden layer to train"):
-        kind(passes=2).fit(x, y)
+        ERClassifier(passes=2).fit(x, y)
     with pytest.raises(ValueError, match=r"^sample_weight: mini-batches \(passes > 0\) do not"):
-        kind((6,), passes=2).fit(x, y, once)
+        ERClassifier((6,), passes=2).fit(x, y, once)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_an_output_without_two_ends_does_not_classify(method, activation):
-    how = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+@each_estimator
+def test_an_output_without_two_ends_is_none(kind, method, activation):
+    """Not even for outputs that it can take: relu has no ratio at zero field."""
+    how = {"classes": [0, 1, 2]} if (kind, method) == (ERClassifier, "partial_fit") else {}
     with pytest.raises(
-        ValueError, match=r"^activation: unknown .*; known: erf, identity, softsign"
+        ValueError,
+        match=rf"^activation: unknown '{activation}'; known: erf, identity, softsign, tanh$",
     ):
-        getattr(ERClassifier(activation=activation), method)(x, y, **how)
+        getattr(kind(activation=activation), method)(x, y, **how)
 
 
 def test_one_class_is_nothing_to_tell_apart():
