@@ -5,7 +5,6 @@ that one ER update has made; with `passes` all layers are then trained by `erlib
 Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are computed with in float32.
 """
 
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -20,7 +19,7 @@ from .network import ERNetwork
 from .reflect import reflected
 from .regress import Moments
 from .sequential import sequential_fit
-from .single_layer import single_layer_fit
+from .single_layer import RULES, STOPS, single_layer_fit
 
 _FLOATS = (np.float64, np.float32)
 # Units whose output, at a field of zero, says how to move: relu has no ratio there.
@@ -86,12 +85,13 @@ class _ER(BaseEstimator):
         checks.choice("activation", self.activation, _OUTPUTS)
         checks.not_negative("ridge", self.ridge)
         checks.not_negative("hidden_ridge", self.hidden_ridge)
+        checks.choice("rule", self.rule, RULES)
+        checks.positive_integer("updates", self.updates)
+        if self.stop is not None:
+            checks.choice("stop", self.stop, STOPS)
 
     def _fit(self, x, observed, weights, passes=0, batch_size=32):
-        shape = self._shape(x, observed)
-        goes_on = self.warm_start and hasattr(self, "_fitted")
-        if goes_on and self._fitted != shape:
-            raise ValueError(f"warm_start: {shape} where the fit before had {self._fitted}")
+        shape, goes_on = self._shape(x, observed), self._goes_on(x, observed)
         self._moments = None  # a stream by partial_fit begins anew, from these weights
         if not self.hidden:
             start = self._layer(x.dtype) if goes_on else None
@@ -122,6 +122,14 @@ class _ER(BaseEstimator):
             found = self._fit_layer(features, observed, weights, None)
             net.layers[-1].assign(found.weight, found.bias)
         self.network_, self._fitted = net, shape
+
+    def _goes_on(self, x, observed):
+        """Whether this is a warm start; ValueError where it cannot be."""
+        shape = self._shape(x, observed)
+        found = getattr(self, "_fitted", None) if self.warm_start else None
+        if found not in (None, shape):
+            raise ValueError(f"warm_start: {shape} where the fit before had {found}")
+        return found is not None
 
     def _shape(self, x, observed):
         """What two fits must have in common for one to go on where the other stopped."""
@@ -436,7 +444,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         weights = self._weights(sample_weight, x)
         observed = self._observed(y, x.dtype)
         if self._scales_outputs():
-            if not (self.warm_start and self._fitted_so(x, observed)):
+            if not self._goes_on(x, observed):
                 part = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
                 part = part / part.sum()
                 self._centre = part @ observed
@@ -464,11 +472,8 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         """Expected outputs f(H) of inputs X `[n, d_in]`: `[n]` or `[n, d_out]`, as y was."""
         expected = activation_by_name(self.activation).f(self._fields(X))
         if self._scales_outputs():
-            expected = expected * self._spread + self._centre
+            expected = expected * self._spread.to(expected) + self._centre.to(expected)
         return expected.numpy().ravel() if self._flat else expected.numpy()
-
-    def _fitted_so(self, x, observed):
-        return getattr(self, "_fitted", None) == self._shape(x, observed)
 
     def _scales_outputs(self):
         return len(self.hidden) > 0 and self.activation == "identity"
