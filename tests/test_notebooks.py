@@ -345,7 +345,8 @@ def printed_with_threads(name, threads, folder):
     printed = {}
     for cell in code_cells(notebook):
         if "nbval-ignore-output" not in tags_of(cell) and cell.outputs:
-            texts = [piece.get("text") or texts_of(piece) for piece in cell.outputs]
+            shown = [piece for piece in cell.outputs if piece.get("name") != "stderr"]  # progress
+            texts = [piece.get("text") or texts_of(piece) for piece in shown]
             printed[cell.execution_count] = [sanitized(str(text)) for text in texts]
     return printed
 
