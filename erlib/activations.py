@@ -5,8 +5,7 @@ Beside the output :math:`f(h)` and the slope :math:`f'(h)` there is the **reflec
 .. math:: g(h) = h / f(h), \qquad g(0) = \lim_{h \to 0} h/f(h) = 1/f'(0),
 
 the number by which an observed output is multiplied to become a new field (`erlib.reflect`).
-Dividing h by f(h) is exact in floating point except at h = 0, so only there (in a neighbourhood
-where the next term of the series is below one unit in the last place) a series takes over.
+Dividing h by f(h) is exact in floating point except at h = 0, so only there the limit is taken.
 
 ========== ==================== ======================= =========================================
 name       f(h)                 g(h)                    f^-1(a)
@@ -31,9 +30,6 @@ import torch
 
 from . import checks
 
-# |h| below which g is taken from its series 1 + h^2/3: the next term is h^4/45 for tanh and h^4/90
-# for erf, under 3e-18 relative here.
-_SMALL = 1e-4
 _LEAK = 0.01  # torch.nn.LeakyReLU's default
 
 
@@ -41,8 +37,8 @@ _LEAK = 0.01  # torch.nn.LeakyReLU's default
 class Activation:
     """An activation by its formulas; each maps a tensor elementwise to a tensor of its shape.
 
-    Attributes: `name`; `f`, the output; `slope`, f'; `factor`, g = h / f(h); `inverse`, f^-1 (NaN
-    where f never takes the value).
+    Attributes: `name`; `f`, the output; `slope`, f'; `factor`, g = h / f(h), which may be given the
+    outputs f(h) beside h; `inverse`, f^-1 (NaN where f never takes the value).
 
     >>> import torch
     >>> tanh = activation("tanh")
@@ -67,10 +63,13 @@ class Activation:
 
 
 def _ratio(f, at_zero):
-    """g for an odd f whose series starts f(h) = h/at_zero * (1 - h^2/3 + ...)."""
+    """g for an odd f with f'(0) = 1 / at_zero; from the outputs, where they are known already."""
 
-    def factor(h):
-        return torch.where(h.abs() < _SMALL, at_zero * (1 + h * h / 3), h / f(h))
+    def factor(h, output=None):
+        output = f(h) if output is None else output
+        # An output that is not a normal number has lost digits; g is at its limit long before.
+        vanishes = output.abs() < torch.finfo(h.dtype).tiny
+        return torch.where(vanishes, at_zero, h / output)
 
     return factor
 
@@ -100,28 +99,28 @@ _ACTIVATIONS = {
             "softsign",
             f=lambda h: h / (1 + h.abs()),
             slope=lambda h: 1 / (1 + h.abs()) ** 2,
-            factor=lambda h: 1 + h.abs(),
+            factor=lambda h, _=None: 1 + h.abs(),
             inverse=lambda a: _nan_unless(a.abs() < 1, a / (1 - a.abs())),
         ),
         Activation(
             "identity",
             f=lambda h: h,
             slope=torch.ones_like,
-            factor=torch.ones_like,
+            factor=lambda h, _=None: torch.ones_like(h),
             inverse=lambda a: a,
         ),
         Activation(
             "relu",
             f=torch.relu,
             slope=lambda h: (h > 0).to(h.dtype),
-            factor=lambda h: (h > 0).to(h.dtype),
+            factor=lambda h, _=None: (h > 0).to(h.dtype),
             inverse=lambda a: _nan_unless(a >= 0, a),
         ),
         Activation(
             "leaky_relu",
             f=lambda h: torch.where(h >= 0, h, _LEAK * h),
             slope=lambda h: torch.where(h >= 0, torch.ones_like(h), _LEAK),
-            factor=lambda h: torch.where(h >= 0, torch.ones_like(h), 1 / _LEAK),
+            factor=lambda h, _=None: torch.where(h >= 0, torch.ones_like(h), 1 / _LEAK),
             inverse=lambda a: torch.where(a >= 0, a, a / _LEAK),
         ),
     )

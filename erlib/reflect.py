@@ -53,4 +53,5 @@ def reflect(h, target, activation="tanh"):
 
 def reflected(h, target, activation):
     """`reflect` for tensors already checked and an Activation."""
-    return h + activation.factor(h) * (target - activation.f(h))
+    output = activation.f(h)
+    return h + activation.factor(h, output) * (target - output)

@@ -91,22 +91,18 @@ class Moments:
 
         The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
         fields on the same inputs then costs no more than a pass over them. For chunks already
-        checked; a third entry of a pair, unless None, are the samples' weights, the same as before.
-        The number of fields may change. Raises ValueError if they are not as many rows (or as much
-        weight) as before.
+        checked, of unit weight. The number of fields may change. Raises ValueError if they are not
+        as many rows as before.
         """
-        n, self.xh, self.h = 0.0, 0.0, 0.0
-        for x, h, *weights in pairs:
-            weights = weights[0] if weights else None
-            n += len(x) if weights is None else float(weights.double().sum())
+        n, self.xh, self.h = 0, 0.0, 0.0
+        for x, h in pairs:
+            n += len(x)
             if self.fit_intercept:
                 x = x - self.origin
-            if weights is not None:
-                h = h * weights.to(h.dtype)[:, None]
             self.h = self.h + h.sum(0, dtype=torch.float64)
             self.xh = self.xh + (x.T @ h).double()
-        if not math.isclose(n, self.n):
-            raise ValueError(f"pairs: {n:g} rows, the moments are of {self.n:g}")
+        if n != self.n:
+            raise ValueError(f"pairs: {n} rows, the moments are of {self.n:g}")
 
     def __getstate__(self):
         return self.__dict__ | {"_factored": None}  # a function: it is made again when needed
@@ -121,7 +117,6 @@ class Moments:
         ridge = checks.not_negative("ridge", ridge)
         if not self.n:
             raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
-        precision = torch.finfo(self.dtype).eps
         if not math.isfinite(self.xx.sum() + self.xh.sum()):
             kind = str(self.dtype).removeprefix("torch.")
             raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
@@ -129,23 +124,85 @@ class Moments:
         cross = self.xh
         if self.fit_intercept:
             cross = cross - self.n * torch.outer(x_mean, h_mean)
-        if self._factored is None or self._factored[0] != ridge:
-            gram, constant = self.xx, None
-            if self.fit_intercept:
-                gram = gram - self.n * torch.outer(x_mean, x_mean)
-                # A column that varies by no more than the rounding of its own making is constant.
-                rounding = CONSTANT * precision * (x_mean + self.origin)
-                constant = gram.diagonal() <= self.n * rounding.square()
-                gram[constant], gram[:, constant] = 0, 0
-            self._factored = ridge, constant, ridge_solver(gram, ridge, precision)
-        _, constant, solve = self._factored
-        if constant is not None:
-            cross[constant] = 0
-        weight = solve(cross)
+        weight = self.solver(ridge)(cross)
         bias = torch.zeros_like(self.h)
         if self.fit_intercept:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
         return weight.to(self.dtype), bias.to(self.dtype)
+
+    def solver(self, ridge):
+        """The function from moments B with the inputs (centred if C is) to weights; kept."""
+        if self._factored is None or self._factored[0] != ridge:
+            gram, varies = self._gram()
+            solve = ridge_solver(gram, ridge, torch.finfo(self.dtype).eps)
+            self._factored = ridge, lambda cross: solve(cross * varies)
+        return self._factored[1]
+
+    def inverse_root(self, ridge):
+        """P `[d_in, rank]`, such that W = P P' B solves what `solve` does."""
+        gram, varies = self._gram()
+        return varies * inverse_root(gram, ridge, torch.finfo(self.dtype).eps)
+
+    def _gram(self):
+        """C, and `[d_in, 1]` which columns vary: the rows and columns of the others are 0."""
+        if not self.fit_intercept:
+            return self.xx, torch.ones_like(self.x, dtype=torch.bool)[:, None]
+        x_mean = self.x / self.n
+        gram = self.xx - self.n * torch.outer(x_mean, x_mean)
+        # A column that varies by no more than the rounding of its own making is constant.
+        rounding = CONSTANT * torch.finfo(self.dtype).eps * (x_mean + self.origin)
+        varies = (gram.diagonal() > self.n * rounding.square())[:, None]
+        return gram * (varies & varies.T), varies
+
+
+class Regression:
+    r"""Regress ever new fields on the same inputs, and say at once which fields come of it.
+
+    With :math:`(C + \lambda I)^{-1} = P P'` (`regress`) and whitened inputs
+    :math:`Z = (X - \bar x) P`, beside them a column of ones,
+
+    .. math:: H = Z Z' H^*, \qquad W = P Z' H^*:
+
+    two products with the inputs, and weights only when they are asked for. For tensors already
+    checked.
+
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    >>> line = Regression(x)
+    >>> fields, coefficients = line(2 * x + 5)
+    >>> [round(value, 10) for part in line.weights(coefficients) for value in part.ravel().tolist()]
+    [2.0, 5.0]
+    """
+
+    def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True):
+        moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
+        moments.solve(ridge)  # complains of what cannot be solved
+        self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
+        self.mean = moments.x / moments.n + moments.origin if fit_intercept else None
+        if fit_intercept:
+            whitened = (x - self.mean.to(x.dtype)) @ self.root.to(x.dtype)
+            self.z = torch.cat([whitened, x.new_full((len(x), 1), 1 / self.size)], dim=1)
+        else:
+            self.z = x @ self.root.to(x.dtype)
+        self.weighted = self.z if sample_weight is None else self.z * sample_weight[:, None]
+
+    def __call__(self, h_star):
+        """H `[n, d_out]`, and their coefficients Z' H*."""
+        if len(h_star) <= CHUNK:
+            coefficients = self.weighted.T @ h_star
+        else:
+            parts = zip(self.weighted.split(CHUNK), h_star.split(CHUNK))
+            coefficients = sum((z.T @ h).double() for z, h in parts).to(h_star.dtype)
+        return self.z @ coefficients, coefficients
+
+    def weights(self, coefficients):
+        """W `[d_in, d_out]` and b `[d_out]`."""
+        found = coefficients.double()
+        if self.mean is None:
+            weight, bias = self.root @ found, found.new_zeros(found.shape[1])
+        else:
+            weight = self.root @ found[:-1]
+            bias = found[-1] / self.size - self.mean @ weight
+        return weight.to(coefficients.dtype), bias.to(coefficients.dtype)
 
 
 def ridge_solver(gram, ridge, precision):
@@ -157,20 +214,36 @@ def ridge_solver(gram, ridge, precision):
     it, what is below (d_in + sqrt(CHUNK)) * precision of the largest counts as 0; sqrt(CHUNK) is
     what errors of one sign along a chunk can add up to.
     """
+    size, factor, values, vectors = _factored(gram, ridge, precision)
+    if factor is not None:
+        return lambda cross: torch.cholesky_solve(cross / size, factor) / size
+    return lambda cross: vectors @ ((vectors.T @ cross) / values[:, None])
+
+
+def inverse_root(gram, ridge, precision):
+    """P `[d_in, rank]`, such that P P' cross is what `ridge_solver` finds."""
+    size, factor, values, vectors = _factored(gram, ridge, precision)
+    if factor is not None:
+        one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        return torch.linalg.solve_triangular(factor.T, one, upper=True) / size
+    return vectors / values.sqrt()
+
+
+def _factored(gram, ridge, precision):
+    """Lengths of columns `[d_in, 1]` and Cholesky factor, or eigenvalues and their vectors."""
     tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
     safe = ridge > math.sqrt(len(gram)) * precision / 2
     shifted = gram.clone()
     shifted.diagonal().add_(ridge * gram.diagonal().mean())
     # With columns of length 1 whether the matrix is singular does not depend on their units.
-    size = shifted.diagonal().sqrt()
+    size = shifted.diagonal().sqrt()[:, None]
     size = torch.where(size > 0, size, 1)
-    factor, failed = torch.linalg.cholesky_ex(shifted / torch.outer(size, size))
+    factor, failed = torch.linalg.cholesky_ex(shifted / (size * size.T))
     if not failed and (safe or _smallest_eigenvalue(factor) > tolerance):
-        return lambda cross: torch.cholesky_solve(cross / size[:, None], factor) / size[:, None]
+        return size, factor, None, None
     values, vectors = torch.linalg.eigh(shifted)
     kept = values > tolerance * values[-1].clamp(min=torch.finfo(torch.float64).tiny)
-    values, vectors = values[kept], vectors[:, kept]
-    return lambda cross: vectors @ ((vectors.T @ cross) / values[:, None])
+    return None, None, values[kept], vectors[:, kept]
 
 
 def _smallest_eigenvalue(factor):

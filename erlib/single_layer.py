@@ -17,6 +17,7 @@ Every one of them begins at zero fields, where all but the first are the first: 
 squares on the observed outputs.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -24,21 +25,21 @@ import torch
 from . import checks
 from .activations import activation as activation_by_name
 from .progress import progress
-from .reflect import reflected
-from .regress import CHUNK, Moments
+from .regress import CHUNK, Moments, Regression
 
 
 def _at_zero(f, h):
     return f.factor(h.new_zeros(()))
 
 
-# Target and weight (None: 1) of each rule, from the activation, the fields h and the outputs t.
+# Target of each rule, and weight where that is not 1: of an activation f, fields h, predicted
+# outputs m = f(h) and observed outputs t.
 _RULES = {
-    "least_squares": lambda f, h, t: (_at_zero(f, h) * t, None),
-    "boehning": lambda f, h, t: (h + _at_zero(f, h) * (t - f.f(h)), None),
-    "er": lambda f, h, t: (reflected(h, t, f), None),
-    "weighted_er": lambda f, h, t: (reflected(h, t, f), _at_zero(f, h) / f.factor(h)),
-    "newton": lambda f, h, t: (h + (t - f.f(h)) / f.slope(h), _at_zero(f, h) * f.slope(h)),
+    "least_squares": lambda f, h, m, t: (_at_zero(f, h) * t,),
+    "boehning": lambda f, h, m, t: (h + _at_zero(f, h) * (t - m),),
+    "er": lambda f, h, m, t: (h + f.factor(h, m) * (t - m),),
+    "weighted_er": lambda f, h, m, t: (h + (g := f.factor(h, m)) * (t - m), _at_zero(f, h) / g),
+    "newton": lambda f, h, m, t: (h + (t - m) / f.slope(h), _at_zero(f, h) * f.slope(h)),
 }
 #: The names that `rule` takes, and those that `stop` takes beside None.
 RULES = tuple(_RULES)
@@ -116,7 +117,7 @@ def single_layer_fit(
     ------
     ValueError
         For arrays that `erlib.regress` refuses, unknown names, numbers out of range, and where
-        fields overflow, which ``newton`` may do: it has no bound on its step.
+        fields or weights overflow, which ``newton`` may do: it has no bound on its step.
 
     Cost: the products X'X once for rules of weight 1, else for each unit and update.
 
@@ -147,101 +148,106 @@ def single_layer_fit(
         checks.choice("stop", stop, STOPS)
     checks.positive_integer("updates", updates)
     checks.not_negative("ridge", ridge)
-    problem = _Problem(inputs, targets.to(inputs.dtype), sample_weight, fit_intercept, rule, unit)
-    weight, bias = problem.start(start)
-    fields = inputs @ weight + bias
-    before = torch.full((targets.shape[1],), torch.inf, dtype=torch.float64)
+    targets = targets.to(inputs.dtype)
+    if sample_weight is not None:
+        sample_weight = checks.sample_weight(sample_weight, "x", inputs).to(inputs.dtype)
+    # All units share one regression unless a rule weighs the samples of each.
+    regress = _Each if rule in ("weighted_er", "newton") else Regression
+    regress = regress(inputs, ridge, sample_weight, fit_intercept)
+    shares = _shares(inputs, sample_weight)
+    weight, bias = _start(start, inputs.shape[1], targets.shape[1], inputs)
     made = torch.zeros(targets.shape[1], dtype=torch.int64)
-    active = torch.arange(targets.shape[1])
+    units = torch.arange(len(made))  # that have not stopped; fields, predicted, ... are theirs
+    fields = torch.addmm(bias, inputs, weight)
+    predicted = unit.f(fields)
+    before = latest = torch.full((len(made),), torch.inf, dtype=torch.float64)
     history = []
-    for _ in progress(range(updates), f"{rule}, at most {updates} updates"):
-        new_weight, new_bias = problem.update(fields[:, active], active, ridge)
-        new = inputs @ new_weight + new_bias
-        if not bool(new.isfinite().all()):
-            raise ValueError(
-                f"rule: the fields of {rule!r} overflow after {int(made.max())} updates"
-            )
-        discrepancy = problem.discrepancy(new, active)
+    for done in progress(range(1, updates + 1), f"{rule}, at most {updates} updates"):
+        target, *weights = _RULES[rule](unit, fields, predicted, targets)
+        if not _finite(target):
+            raise ValueError(_overflow(rule, done))
+        new, coefficients = regress(target, *weights)
+        predicted = unit.f(new)
+        discrepancy = shares @ (targets - predicted).double().square_()
+        over = None
         if stop == "discrepancy":
-            over = discrepancy >= before[active]
+            over = discrepancy >= before
         elif stop == "settled":
-            moved = (new - fields[:, active]).norm(dim=0)
-            over = moved <= SETTLED * new.norm(dim=0)
-        else:
-            over = torch.zeros(len(active), dtype=torch.bool)
-        weight[:, active], bias[active], fields[:, active] = new_weight, new_bias, new
-        before[active] = discrepancy
-        made[active] += 1
-        history.append(before.clone())
+            over = (new - fields).norm(dim=0) <= SETTLED * new.norm(dim=0)
+        stopped = over is not None and bool(over.any())
+        fields, before, latest = new, discrepancy, latest.index_copy(0, units, discrepancy)
+        history.append(latest)
+        if watch or stopped or done == updates:
+            weight[:, units], bias[units] = regress.weights(coefficients)
+            made[units] = done
+            if not (_finite(weight) and _finite(bias)):
+                raise ValueError(_overflow(rule, done))
         if watch:
             watch(weight, bias)
-        active = active[~over]
-        if not len(active):
-            break
+        if stopped:
+            going = ~over
+            units, before = units[going], before[going]
+            if not len(units):
+                break
+            fields, predicted, targets = (a[:, going] for a in (fields, predicted, targets))
     if not isinstance(x, torch.Tensor):
         made, history = made.numpy(), [d.numpy() for d in history]
     return SingleLayer(checks.like(weight, x), checks.like(bias, x), made, history)
 
 
-class _Problem:
-    """The inputs, and one regression for all units where the rule's weights allow it."""
+def _finite(values):
+    # The sum first: it costs least, and where it is finite so are its terms.
+    return math.isfinite(values.sum()) or bool(values.isfinite().all())
 
-    def __init__(self, x, observed, sample_weight, fit_intercept, rule, unit):
-        self.x, self.observed, self.rule, self.unit = x, observed, rule, unit
-        self.fit_intercept = fit_intercept
-        # As `regress` does it, with the observed outputs for fields: all arrays are checked here.
-        self.moments = Moments(fit_intercept)
-        self.weights = None
-        if sample_weight is not None:
-            self.weights = checks.sample_weight(sample_weight, "x", x).to(x.dtype)
-        self.moments.add(x, observed, self.weights)
 
-    def start(self, given):
-        d_in, d_out = self.x.shape[1], self.observed.shape[1]
-        if given is None:
-            return self.x.new_zeros(d_in, d_out), self.x.new_zeros(d_out)
-        weight = checks.tensor("start", given[0], ndim=2).to(self.x.dtype).clone()
-        bias = checks.tensor("start", given[1], ndim=1).to(self.x.dtype).clone()
-        if weight.shape != (d_in, d_out) or bias.shape != (d_out,):
-            raise ValueError(
-                f"start: shapes {tuple(weight.shape)} and {tuple(bias.shape)}, expected "
-                f"{(d_in, d_out)} and {(d_out,)}"
-            )
-        return weight, bias
+def _overflow(rule, update):
+    hint = "; 'er' has a bounded step" if rule == "newton" else ""
+    return f"rule: {rule!r} overflows in update {update}{hint}"
 
-    def update(self, fields, active, ridge):
-        """New weights and biases of the active units, from their present fields."""
-        target, weights = _RULES[self.rule](self.unit, fields, self.observed[:, active])
-        if not bool(target.isfinite().all()):
-            raise ValueError(
-                f"rule: the target of {self.rule!r} overflows; 'er' has a bounded step"
-            )
-        if weights is None:
-            return self.regressed(target, ridge)
-        each = [self.weighted(target[:, [k]], weights[:, k], ridge) for k in range(len(active))]
-        return torch.cat([w for w, _ in each], dim=1), torch.cat([b for _, b in each])
 
-    def regressed(self, target, ridge):
-        self.moments.replace_fields(
-            (self.x[part], target[part], None if self.weights is None else self.weights[part])
-            for part in _chunks(self.x)
+class _Each:
+    """As `Regression`, for rules that weigh samples: each unit has a regression of its own."""
+
+    def __init__(self, x, ridge, sample_weight, fit_intercept):
+        self.x, self.ridge, self.sample_weight, self.intercept = (
+            x,
+            ridge,
+            sample_weight,
+            fit_intercept,
         )
-        return self.moments.solve(ridge)
 
-    def weighted(self, target, weights, ridge):
-        moments = Moments(self.fit_intercept)
-        if self.weights is not None:
-            weights = weights * self.weights
-        for part in _chunks(self.x):
-            moments.accumulate(self.x[part], target[part], weights[part])
-        return moments.solve(ridge)
+    def __call__(self, target, weights):
+        if self.sample_weight is not None:
+            weights = weights * self.sample_weight[:, None]
+        found = [self._one(target[:, [k]], weights[:, k]) for k in range(target.shape[1])]
+        weight, bias = torch.cat([w for w, _ in found], dim=1), torch.cat([b for _, b in found])
+        return torch.addmm(bias, self.x, weight), (weight, bias)
 
-    def discrepancy(self, fields, active):
-        square = (self.observed[:, active] - self.unit.f(fields)).double().square()
-        if self.weights is None:
-            return square.mean(0)
-        return (self.weights.double() @ square) / self.weights.double().sum()
+    def _one(self, target, weights):
+        moments = Moments(self.intercept)
+        for part in zip(self.x.split(CHUNK), target.split(CHUNK), weights.split(CHUNK)):
+            moments.accumulate(*part)
+        return moments.solve(self.ridge)
+
+    def weights(self, found):
+        return found
 
 
-def _chunks(x):
-    return [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
+def _shares(x, sample_weight):
+    """The part of each sample in a mean."""
+    if sample_weight is None:
+        return torch.full((len(x),), 1 / len(x), dtype=torch.float64)
+    return sample_weight.double() / sample_weight.double().sum()
+
+
+def _start(given, d_in, d_out, x):
+    if given is None:
+        return x.new_zeros(d_in, d_out), x.new_zeros(d_out)
+    weight = checks.tensor("start", given[0], ndim=2).to(x.dtype).clone()
+    bias = checks.tensor("start", given[1], ndim=1).to(x.dtype).clone()
+    if weight.shape != (d_in, d_out) or bias.shape != (d_out,):
+        raise ValueError(
+            f"start: shapes {tuple(weight.shape)} and {tuple(bias.shape)}, expected "
+            f"{(d_in, d_out)} and {(d_out,)}"
+        )
+    return weight, bias

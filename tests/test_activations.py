@@ -35,8 +35,6 @@ def fields(low=1e-300, high=1e3, dtype=torch.float64):
     size = np.geomspace(low, high, 700)
     span = np.random.default_rng(0).uniform(math.log(low), math.log(high), 300)
     size = np.concatenate([size, np.exp(span)])
-    # Either side of where g changes from its series to the quotient.
-    size = np.concatenate([size, 1e-4 * (1 + np.array([-1e-3, -1e-15, 0, 1e-15, 1e-3]))])
     size = size[(size >= low) & (size <= high)]
     return torch.from_numpy(np.concatenate([size, -size])).to(dtype)
 

@@ -12,7 +12,7 @@ from references import least_squares, one_thread, scatter  # noqa: F401
 
 from erlib import Moments, regress
 from erlib import regress as regress_function
-from erlib.regress import ridge_solver
+from erlib.regress import CHUNK, Regression, ridge_solver
 
 EXAMPLES = settings(deadline=None, max_examples=40, derandomize=True)
 with_and_without_intercept = pytest.mark.parametrize(
@@ -457,3 +457,49 @@ def test_nothing_added_is_nothing_to_solve():
 def test_products_that_overflow_are_refused(dtype, factor):
     with pytest.raises(ValueError, match=f"x, h_star: sums of products overflow {dtype}; scale"):
         regress((x * factor).astype(dtype), h.astype(dtype))
+
+
+# ---------------------------------------------------------------- new fields on the same inputs
+
+
+@pytest.mark.parametrize("columns", ["independent", "constant and twice the same"])
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("n", [40, CHUNK + 40], ids=["one chunk", "two chunks"])
+def test_regression_finds_again_and_again_what_regress_finds(
+    n, fit_intercept, weighted, ridge, columns
+):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 4)) * [1, 1, 10, 0.1] + 3
+    if columns != "independent":
+        x[:, 1], x[:, 2] = 7, x[:, 0]
+    weights = rng.uniform(0.1, 2, n) if weighted else None
+    inputs, shares = torch.tensor(x), None if weights is None else torch.tensor(weights)
+    regression = Regression(inputs, ridge, shares, fit_intercept)
+    for d_out in (1, 3):
+        h = rng.normal(size=(n, d_out)) + 2
+        expected = regress(x, h, ridge=ridge, sample_weight=weights, fit_intercept=fit_intercept)
+        fields, coefficients = regression(torch.tensor(h))
+        found = [part.numpy() for part in regression.weights(coefficients)]
+        assert_same(found, expected, rtol=1e-10)
+        np.testing.assert_allclose(fields.numpy(), x @ found[0] + found[1], rtol=0, atol=1e-11)
+
+
+def test_regression_in_single_precision_is_as_good_as_regress():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(500, 20)) @ rng.normal(size=(20, 20)) + 5).astype("float32")
+    h = rng.normal(size=(500, 2)).astype("float32")
+    exact = [part.astype("float32") for part in regress(x.astype("d"), h.astype("d"))]
+    regression = Regression(torch.tensor(x))
+    found = regression.weights(regression(torch.tensor(h))[1])
+    for one, two, true in zip(found, regress(x, h), exact):
+        error, allowed = abs(one.numpy() - true).max(), abs(two - true).max()
+        assert error <= 10 * allowed + 1e-6 * abs(true).max()
+
+
+def test_regression_names_what_it_cannot_solve():
+    with pytest.raises(ValueError, match=r"sums of products overflow float64"):
+        Regression(torch.full((3, 2), 1e160, dtype=torch.float64), fit_intercept=False)
+    with pytest.raises(ValueError, match=r"no sample with a positive weight"):
+        Regression(torch.ones(3, 2), sample_weight=torch.zeros(3))

@@ -53,26 +53,16 @@ def test_replaced_fields_need_all_the_inputs():
         moments.replace_fields([(x[:3], h[:3])])
 
 
-def test_replaced_fields_need_the_same_weight():
-    x, h = torch.ones(4, 2), torch.ones(4, 1)
-    moments = Moments(True).add(x, h, torch.full((4,), 2.0))
-    for weights, found in (((), 4), ((torch.full((4,), 3.0),), 12)):
-        with pytest.raises(ValueError, match=rf"^pairs: {found} rows, the moments are of 8$"):
-            moments.replace_fields([(x, h, *weights)])
-
-
 @pytest.mark.parametrize("d_out", [3, 1, 5], ids=lambda d_out: f"3 to {d_out} fields")
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("fit_intercept", [False, True])
-def test_replaced_fields_are_as_if_the_inputs_had_come_with_them(fit_intercept, weighted, d_out):
+def test_replaced_fields_are_as_if_the_inputs_had_come_with_them(fit_intercept, d_out):
     random = torch.Generator().manual_seed(0)
     x = torch.randn(30, 4, generator=random, dtype=torch.float64) + 2
     old, new = (torch.randn(30, k, generator=random, dtype=torch.float64) for k in (3, d_out))
-    weights = torch.rand(30, generator=random, dtype=torch.float64) + 0.2 if weighted else None
 
     def parts(h, cut):
         for part in (slice(0, cut), slice(cut, 30)):
-            yield x[part], h[part], None if weights is None else weights[part]
+            yield x[part], h[part]
 
     moments = Moments(fit_intercept)
     for chunk in parts(old, 11):
@@ -81,7 +71,7 @@ def test_replaced_fields_are_as_if_the_inputs_had_come_with_them(fit_intercept, 
     moments.replace_fields(parts(new, 17))
     for ridge in (0.1, 0.1, 0.5):
         found = moments.solve(ridge)
-        expected = regress(x, new, ridge=ridge, sample_weight=weights, fit_intercept=fit_intercept)
+        expected = regress(x, new, ridge=ridge, fit_intercept=fit_intercept)
         for one, two in zip(found, expected):
             torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
 

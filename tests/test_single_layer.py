@@ -452,8 +452,7 @@ def separable(dtype="float64"):
     return x.astype(dtype), np.where(x[:, :1] > 0, 1, -1).astype(dtype)
 
 
-# Its slope is 0 to the last bit before its fields are too large.
-NEWTON = "rule: the target of 'newton' overflows; 'er' has a bounded step"
+NEWTON = r"rule: 'newton' overflows in update \d+; 'er' has a bounded step"
 
 
 @pytest.mark.parametrize("stop", [None, *STOPS])
@@ -467,11 +466,11 @@ def test_newton_overflows_on_separable_data_and_er_does_not(dtype, stop):
     assert (np.sign(x @ found.weight + found.bias) == t).mean() > 0.95
 
 
-def test_fields_that_overflow_are_refused():
+def test_weights_that_overflow_are_refused():
     x = np.array([[1, 0.9], [0.9, 1]], dtype="float32")
     start = np.full((2, 1), 5e37, dtype="float32"), np.zeros(1, dtype="float32")
     t = np.array([[1], [-1]], dtype="float32")  # asks for weights of 1e39
-    with pytest.raises(ValueError, match=r"^rule: the fields of 'er' overflow after 0 updates$"):
+    with pytest.raises(ValueError, match=r"^rule: 'er' overflows in update 2$"):
         single_layer_fit(x, t, start=start, fit_intercept=False)
 
 
