@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test full lab refresh readme bench clean distclean
+.PHONY: help reproduce test full lab refresh readme bench comparison clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -38,6 +38,11 @@ bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time 
 	$(BIN)/python benchmarks/convolution_pass.py
 	$(BIN)/python benchmarks/sweep_plan.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
+	$(BIN)/python benchmarks/stream.py
+
+comparison: $(INSTALLED) ## compare ER on small tables with other methods and the published package (2 h)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/tabular.py
 
 clean: ## remove runs/ and caches; data/ and .venv stay
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis

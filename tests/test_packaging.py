@@ -63,6 +63,19 @@ def test_environment_yml_has_the_requirements_and_no_others():
     assert by_pip == ["-e ."]
 
 
+def test_the_published_package_is_for_benchmarks_only():
+    (package,) = map(Requirement, PROJECT["optional-dependencies"]["bench"])
+    assert str(package) == "expectation-reflection==0.0.10"
+    assert "'.[bench]'" in text("Makefile")
+    using = [
+        file
+        for file in (paths.ROOT / "erlib").rglob("*.py")
+        if "expectation_reflection" in file.read_text(encoding="utf-8")
+    ]
+    assert not using
+    assert canonicalize_name(package.name) not in PINS
+
+
 def test_one_python_version():
     bound = PROJECT["requires-python"]
     assert SpecifierSet(bound) == SpecifierSet(">=3.11")
