@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .intervals import mean_interval
 from .paths import figures_folder
@@ -39,6 +40,15 @@ def curve(axes, rows, x, y, label, **style):
         capsize=2,
         **{"marker": "o", **style},
     )
+
+
+def log_scale(axes, axis):
+    """Make the `axis` "x" or "y" logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    axes.set(**{f"{axis}scale": "log"})
+    ticks = getattr(axes, f"{axis}axis")
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ticks.set_major_formatter(lambda value, _: f"{value:g}")
+    ticks.set_minor_locator(NullLocator())
 
 
 def image_grid(axes, weight, shape, count=24, columns=8):

@@ -50,3 +50,17 @@ def test_style_is_readable_by_matplotlib():
     with plt.style.context("default"):
         plots.use_style()
         assert plt.rcParams["axes.grid"]
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_log_scale_has_plain_numbers_at_1_2_5(axes, axis):
+    axes.plot([0.1, 7, 30], [0.1, 7, 30])
+    plots.log_scale(axes, axis)
+    axes.figure.canvas.draw()
+    ticks, other = (axes.xaxis, axes.yaxis) if axis == "x" else (axes.yaxis, axes.xaxis)
+    assert (ticks.get_scale(), other.get_scale()) == ("log", "linear")
+    low, high = ticks.get_view_interval()
+    shown = [tick.get_text() for tick in ticks.get_ticklabels()]
+    within = [text for text in shown if low <= float(text) <= high]
+    assert within == ["0.1", "0.2", "0.5", "1", "2", "5", "10", "20"]
+    assert not len(ticks.get_minorticklocs())
