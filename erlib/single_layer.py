@@ -119,7 +119,8 @@ def single_layer_fit(
         For arrays that `erlib.regress` refuses, unknown names, numbers out of range, and where
         fields or weights overflow, which ``newton`` may do: it has no bound on its step.
 
-    Cost: the products X'X once for rules of weight 1, else for each unit and update.
+    Cost: for rules of weight 1 the products X'X once, a second array of the size of `x`, and two
+    products with it in each update; else X'X for each unit and update.
 
     Source: ER and its stopping rule, Hoang, Song, Periwal and Jo, Phys. Rev. E 99, 023311 (2019);
     ``boehning``: Boehning and Lindsay, Ann. Inst. Stat. Math. 40, 641 (1988); ``weighted_er`` as
