@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from statistics import median
 
 from . import paths
 from .intervals import mean_interval, percent
@@ -12,7 +13,7 @@ from .tables import gains, markdown, select
 CONTROLS = ("random features", "shuffled", "own fields")
 VIEWS = {"as they are": ["accuracy"], "augmented": ["accuracy", "both views"]}
 END = "<!-- end of results -->"
-BLOCKS = ("one update", "training", "convolution")
+BLOCKS = ("one update", "training", "convolution", "network inference")
 BEGIN = {name: f"<!-- results: {name} -->" for name in BLOCKS}
 
 
@@ -132,6 +133,27 @@ def convolution_table(folder=None):
     return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
 
 
+def inference_table(folder=None):
+    """Markdown: error of the couplings that each method infers, for each strength, and its time.
+
+    From the table ``07_network_inference.inference.csv`` in `folder` (``results/full`` unless
+    given); a line that says so if there is none.
+    """
+    files = _tables("07_network_inference", "inference", folder)
+    if not files:
+        return "*Not collected yet: `erlib run 7 --profile full`, then `erlib publish`.*"
+    rows = read_rows(files[0])
+    strengths = sorted({row["g"] for row in rows})
+    middle, lines = strengths[len(strengths) // 2], []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = select(rows, method=method)
+        cells = [_thousandths([row["mse"] for row in select(own, g=g)]) for g in strengths]
+        seconds = [row["seconds"] for row in select(own, g=middle)]
+        lines.append([method, *cells, f"{median(seconds):.2g}" if seconds else ""])
+    head = ["1000 × squared error", *(f"g = {g:g}" for g in strengths), f"seconds, g = {middle:g}"]
+    return f"{markdown(head, lines)}\n\n{_note(files[0], '.inference.csv', 'draws')}"
+
+
 def with_results(text, name, table):
     """README's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
     marks = re.compile(f"{re.escape(BEGIN[name])}.*?{re.escape(END)}", re.DOTALL)
@@ -142,7 +164,8 @@ def with_results(text, name, table):
 
 def renewed(text):
     """README's `text` with all blocks as the present results have them."""
-    for name, table in zip(BLOCKS, (one_update_table, training_table, convolution_table)):
+    tables = one_update_table, training_table, convolution_table, inference_table
+    for name, table in zip(BLOCKS, tables, strict=True):
         text = with_results(text, name, table())
     return text
 
@@ -220,13 +243,21 @@ def _gain(rows, arm, over):
     return percent(gains(rows, arm, over), signed=True, digits=2) if both else ""
 
 
-def _note(file, table):
+def _thousandths(values):
+    if not values:
+        return ""
+    mean, half = (1000 * (value or 0) for value in mean_interval(values))
+    return f"{mean:.3g}" + (f" ± {half:.2g}" if half else "")
+
+
+def _note(file, table, repeated="seeds"):
     result = json.loads(file.with_name(file.name.replace(table, ".json")).read_text("utf-8"))
-    environment = result["environment"]
+    environment, threads = result["environment"], result["environment"]["torch_threads"]
+    paired = ", gains in points and paired by seed" if repeated == "seeds" else ""
     return (
-        f"`{result['command']}`: mean ± 95 % interval over {len(result['parameters']['seeds'])} "
-        f"seeds, gains in points and paired by seed; {environment['cpu']}, "
-        f"{environment['torch_threads']} threads, torch {environment['packages']['torch']}."
+        f"`{result['command']}`: mean ± 95 % interval over {len(result['parameters'][repeated])} "
+        f"{repeated}{paired}; {environment['cpu']}, {threads} thread{'s' * (threads > 1)}, "
+        f"torch {environment['packages']['torch']}."
     )
 
 

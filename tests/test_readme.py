@@ -95,6 +95,27 @@ def convolution(curves):
     return curves
 
 
+@pytest.fixture
+def inference(convolution):
+    """And couplings inferred at two strengths, one method at the weaker only, two draws."""
+    rows = [
+        {"method": method, "g": g, "draw": draw, "mse": mse * (1 + draw), "seconds": 0.5}
+        for method, g, mse in (("ER", 1.0, 0.001), ("ER", 2.0, 0.002), ("Newton", 1.0, 0.003))
+        for draw in (0, 1)
+    ]
+    result = {
+        "command": "erlib run 7",
+        "parameters": {"draws": [0, 1]},
+        "recorded": {"inference": rows},
+        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
+    }
+    folder = convolution.parent / "run7"
+    folder.mkdir()
+    (folder / "07_network_inference.json").write_text(json.dumps(result))
+    publish([folder], convolution)
+    return convolution
+
+
 def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -131,6 +152,16 @@ def test_convolution_table_has_the_front_end_and_the_last_points(convolution):
     assert lines[2][3].split()[0] == "91.00" and lines[2][4:] == ["5", "20"]
 
 
+def test_inference_table_has_each_method_and_strength(inference):
+    head, _, *lines = map(cells, readme.inference_table(inference).splitlines()[:4])
+    assert head == ["1000 × squared error", "g = 1", "g = 2", "seconds, g = 2"]
+    # Of two values the interval is 12.7 times half their distance.
+    assert lines[0] == ["ER", "1.5 ± 6.4", "3 ± 13", "0.5"]
+    assert lines[1] == ["Newton", "4.5 ± 19", "", ""]
+    note = readme.inference_table(inference).splitlines()[-1]
+    assert "`erlib run 7`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
+
+
 def test_tables_name_the_command_and_the_machine(convolution):
     tables = (readme.one_update_table, readme.training_table, readme.convolution_table)
     for table, command in zip(tables, ("run 3", "run 4", "run 5")):
@@ -152,7 +183,7 @@ def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
 def test_missing_results_and_marks_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="03_one_update"):
         readme.one_update_table(tmp_path)
-    for table in (readme.training_table, readme.convolution_table):
+    for table in (readme.training_table, readme.convolution_table, readme.inference_table):
         assert "Not collected yet" in table(tmp_path)
     with pytest.raises(ValueError, match="expected one block"):
         readme.with_results("no marks", "training", "table")
