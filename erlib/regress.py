@@ -67,6 +67,11 @@ class Moments:
         if x.dtype.itemsize < 4:
             x = x.float()
         h = h.to(x.dtype)
+        if weights is not None and not bool(weights.all()):  # 0 times what is huge is not 0
+            there = weights > 0
+            x, h, weights = x[there], h[there], weights[there]
+        if not len(x):
+            return
         if not self.n:
             d_in, d_out = x.shape[1], h.shape[1]
             double = {"dtype": torch.float64, "device": x.device}
@@ -179,7 +184,9 @@ class Regression:
         self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
         self.mean = moments.x / moments.n + moments.origin if fit_intercept else None
         if fit_intercept:
-            whitened = (x - self.mean.to(x.dtype)) @ self.root.to(x.dtype)
+            # In two steps: in x.dtype the mean itself has lost digits where it is large.
+            centred = (x - moments.origin) - (moments.x / moments.n).to(x.dtype)
+            whitened = centred @ self.root.to(x.dtype)
             self.z = torch.cat([whitened, x.new_full((len(x), 1), 1 / self.size)], dim=1)
         else:
             self.z = x @ self.root.to(x.dtype)
@@ -214,36 +221,44 @@ def ridge_solver(gram, ridge, precision):
     it, what is below (d_in + sqrt(CHUNK)) * precision of the largest counts as 0; sqrt(CHUNK) is
     what errors of one sign along a chunk can add up to.
     """
-    size, factor, values, vectors = _factored(gram, ridge, precision)
-    if factor is not None:
-        return lambda cross: torch.cholesky_solve(cross / size, factor) / size
-    return lambda cross: vectors @ ((vectors.T @ cross) / values[:, None])
+    size, factor, root = _factored(gram, ridge, precision)
+    if root is not None:
+        return lambda cross: root @ (root.T @ cross)
+    return lambda cross: torch.cholesky_solve(cross / size, factor) / size
 
 
 def inverse_root(gram, ridge, precision):
     """P `[d_in, rank]`, such that P P' cross is what `ridge_solver` finds."""
-    size, factor, values, vectors = _factored(gram, ridge, precision)
-    if factor is not None:
-        one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        return torch.linalg.solve_triangular(factor.T, one, upper=True) / size
-    return vectors / values.sqrt()
+    size, factor, root = _factored(gram, ridge, precision)
+    if root is not None:
+        return root
+    one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve_triangular(factor.T, one, upper=True) / size
 
 
 def _factored(gram, ridge, precision):
-    """Lengths of columns `[d_in, 1]` and Cholesky factor, or eigenvalues and their vectors."""
+    """Lengths of columns `[d_in, 1]` and the Cholesky factor, or, if singular, P itself."""
     tolerance = (len(gram) + math.sqrt(CHUNK)) * precision
     safe = ridge > math.sqrt(len(gram)) * precision / 2
     shifted = gram.clone()
     shifted.diagonal().add_(ridge * gram.diagonal().mean())
-    # With columns of length 1 whether the matrix is singular does not depend on their units.
+    # With columns of length 1 whether the matrix is singular does not depend on their units. One
+    # of length 0 is by itself: it keeps a 1 on the diagonal and gets no weight.
     size = shifted.diagonal().sqrt()[:, None]
+    empty = size[:, 0] == 0
     size = torch.where(size > 0, size, 1)
-    factor, failed = torch.linalg.cholesky_ex(shifted / (size * size.T))
+    scaled = shifted / (size * size.T)
+    scaled.diagonal()[empty] = 1
+    factor, failed = torch.linalg.cholesky_ex(scaled)
     if not failed and (safe or _smallest_eigenvalue(factor) > tolerance):
-        return size, factor, None, None
-    values, vectors = torch.linalg.eigh(shifted)
-    kept = values > tolerance * values[-1].clamp(min=torch.finfo(torch.float64).tiny)
-    return None, None, values[kept], vectors[:, kept]
+        return size, factor, None
+    values, vectors = torch.linalg.eigh(scaled)
+    kept = values > tolerance * values[-1]
+    root = vectors[:, kept] / values[kept].sqrt() / size
+    root[empty] = 0
+    # Of all solutions the one of least norm: without a part along what the inputs do not show.
+    unseen = torch.linalg.qr(vectors[:, ~kept] / size)[0]
+    return None, None, root - unseen @ (unseen.T @ root)
 
 
 def _smallest_eigenvalue(factor):

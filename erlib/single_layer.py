@@ -13,8 +13,8 @@ weighted_er       h + g(h) (t - m)             g(0) / g(h)    maximum likelihood
 newton            h + (t - m) / f'(h)          f'(h) g(0)     maximum likelihood, if it gets there
 ================= ============================ ============== ====================================
 
-Every one of them begins at zero fields, where all but the first are the first: one update is least
-squares on the observed outputs.
+Without a `start` each begins at zero fields, where all but the first are the first: one update is
+least squares on the observed outputs.
 """
 
 import math
@@ -44,8 +44,12 @@ _RULES = {
 #: The names that `rule` takes, and those that `stop` takes beside None.
 RULES = tuple(_RULES)
 STOPS = ("discrepancy", "settled")
-# Relative change of a unit's fields at which `settled` stops.
+# Relative change of a unit's fields at which `settled` stops: this, or what the dtype resolves.
 SETTLED = 1e-8
+
+
+def _settled(dtype):
+    return max(SETTLED, 4 * torch.finfo(dtype).eps)
 
 
 class SingleLayer(NamedTuple):
@@ -94,17 +98,19 @@ def single_layer_fit(
     rule : str
         ``er``, ``weighted_er``, ``boehning``, ``newton`` or ``least_squares`` (table above).
     activation : str or Activation
+        Not ``relu``, which has no ratio at a field of 0.
     ridge : float >= 0
         Relative penalty of each regression (`erlib.regress`).
     updates : int >= 1
         The most that any unit makes.
     stop : str or None
         ``discrepancy``; ``settled``, when the fields of a unit change by less than 1e-8 of their
-        size; or None, to make all updates.
+        size (float32: 5e-7); or None, to make all updates.
     sample_weight : array `[n]`, >= 0, optional
     fit_intercept : bool
     start : (weight, bias), optional
-        Weights to begin with; zeros unless given.
+        Weights to begin with; zeros unless given (the rule ``discrepancy`` then compares from the
+        first update on, and makes two at least).
     watch : callable, optional
         Called after each update with the weights `[d_in, d_out]` and biases `[d_out]` so far, as
         tensors.
@@ -144,6 +150,8 @@ def single_layer_fit(
     if inputs.dtype.itemsize < 4:
         inputs = inputs.float()
     unit = activation_by_name(activation)
+    if unit.name == "relu":
+        raise ValueError("activation: 'relu' says nothing at a field of 0, where the fit begins")
     checks.choice("rule", rule, _RULES)
     if stop is not None:
         checks.choice("stop", stop, STOPS)
@@ -152,11 +160,16 @@ def single_layer_fit(
     targets = targets.to(inputs.dtype)
     if sample_weight is not None:
         sample_weight = checks.sample_weight(sample_weight, "x", inputs).to(inputs.dtype)
+        there = sample_weight > 0
+        if bool(there.any()) and not bool(there.all()):
+            inputs, targets, sample_weight = inputs[there], targets[there], sample_weight[there]
     # All units share one regression unless a rule weighs the samples of each.
     regress = _Each if rule in ("weighted_er", "newton") else Regression
     regress = regress(inputs, ridge, sample_weight, fit_intercept)
     shares = _shares(inputs, sample_weight)
     weight, bias = _start(start, inputs.shape[1], targets.shape[1], inputs)
+    if not fit_intercept and bool(bias.any()):
+        raise ValueError("start: its bias is not 0, but fit_intercept is False")
     made = torch.zeros(targets.shape[1], dtype=torch.int64)
     units = torch.arange(len(made))  # that have not stopped; fields, predicted, ... are theirs
     fields = torch.addmm(bias, inputs, weight)
@@ -174,7 +187,7 @@ def single_layer_fit(
         if stop == "discrepancy":
             over = discrepancy >= before
         elif stop == "settled":
-            over = (new - fields).norm(dim=0) <= SETTLED * new.norm(dim=0)
+            over = (new - fields).norm(dim=0) <= _settled(new.dtype) * new.norm(dim=0)
         stopped = over is not None and bool(over.any())
         fields, before, latest = new, discrepancy, latest.index_copy(0, units, discrepancy)
         history.append(latest)
@@ -184,7 +197,7 @@ def single_layer_fit(
             if not (_finite(weight) and _finite(bias)):
                 raise ValueError(_overflow(rule, done))
         if watch:
-            watch(weight, bias)
+            watch(weight.clone(), bias.clone())
         if stopped:
             going = ~over
             units, before = units[going], before[going]
@@ -193,7 +206,10 @@ def single_layer_fit(
             fields, predicted, targets = (a[:, going] for a in (fields, predicted, targets))
     if not isinstance(x, torch.Tensor):
         made, history = made.numpy(), [d.numpy() for d in history]
-    return SingleLayer(checks.like(weight, x), checks.like(bias, x), made, history)
+    found = SingleLayer(checks.like(weight, x), checks.like(bias, x), made, history)
+    if not (_finite(torch.as_tensor(found.weight)) and _finite(torch.as_tensor(found.bias))):
+        raise ValueError(f"x: the weights overflow {x.dtype}; scale the inputs up")
+    return found
 
 
 def _finite(values):

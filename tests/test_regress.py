@@ -503,3 +503,46 @@ def test_regression_names_what_it_cannot_solve():
         Regression(torch.full((3, 2), 1e160, dtype=torch.float64), fit_intercept=False)
     with pytest.raises(ValueError, match=r"no sample with a positive weight"):
         Regression(torch.ones(3, 2), sample_weight=torch.zeros(3))
+
+
+# ---------------------------------------------------------------- what must not reach the others
+
+
+@pytest.mark.parametrize("rubbish", [-9999, 1e6, 1e30], ids="{:g}".format)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_weight_zero_are_not_there(dtype, rubbish):
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(500, 5)).astype(dtype), rng.uniform(0.5, 1, 500).astype(dtype)
+    h = (x @ rng.normal(size=(5, 2)) + rng.normal(size=(500, 2))).astype(dtype)
+    gone = np.arange(500) % 10 == 0
+    expected = regress(x[~gone], h[~gone], sample_weight=weights[~gone])
+    x[gone], h[gone], weights[gone] = rubbish, rubbish, 0
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    for one, two in zip(regress(x, h, sample_weight=weights), expected):
+        np.testing.assert_allclose(one, two, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("extra", ["constant", "duplicate", "both"])
+def test_a_singular_column_takes_nothing_from_one_of_small_scale(extra):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(400, 2)) * [1, 1e-3]).astype("float32")
+    h = (x @ [[2.0], [3000.0]]).astype("float32")
+    more = {"constant": [np.full(400, 3)], "duplicate": [x[:, 0]], "both": [np.ones(400), x[:, 0]]}
+    wide = np.column_stack([x, *more[extra]]).astype("float32")
+    weight, _ = regress(wide, h)
+    np.testing.assert_allclose(weight[1], 3000, rtol=1e-3)
+    shared = 1 if extra == "constant" else 2
+    np.testing.assert_allclose(weight[0], 2 / shared, rtol=1e-3)
+
+
+@pytest.mark.parametrize("offset", [0, 1e4, 1e5], ids="{:g}".format)
+def test_regression_keeps_the_digits_of_inputs_with_an_offset(offset):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(300, 4)) + offset).astype("float32")
+    h = rng.normal(size=(300, 1)).astype("float32")
+    exact, _ = regress(x.astype("d"), h.astype("d"))
+    regression = Regression(torch.tensor(x))
+    fields, coefficients = regression(torch.tensor(h))
+    np.testing.assert_allclose(regression.weights(coefficients)[0], exact, rtol=0, atol=5e-6)
+    centred = x.astype("d") - x.astype("d").mean(0)
+    np.testing.assert_allclose(fields, centred @ exact + h.astype("d").mean(), rtol=0, atol=1e-5)

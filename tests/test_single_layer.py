@@ -526,3 +526,49 @@ def test_rules_go_by_their_exact_names(name):
 def test_stops_go_by_their_exact_names(name):
     with pytest.raises(ValueError, match=r"^stop: unknown .*; known: discrepancy, settled$"):
         single_layer_fit(x, t, stop=name)
+
+
+# ---------------------------------------------------------------- what a referee tried
+
+
+@pytest.mark.parametrize("rule", ["er", "weighted_er", "newton"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_weight_zero_may_hold_anything(dtype, rule):
+    x, t = (array.astype(dtype) for array in classes())
+    weights = np.random.default_rng(1).uniform(0.5, 1, len(x)).astype(dtype)
+    gone = np.arange(len(x)) % 7 == 0
+    how = {"rule": rule, "updates": 5, "stop": None}
+    wanted = single_layer_fit(x[~gone], t[~gone], sample_weight=weights[~gone], **how)
+    x[gone], weights[gone] = 1e8, 0
+    found = single_layer_fit(x, t, sample_weight=weights, **how)
+    assert_same(found[:2], wanted[:2], rtol=1e-9 if dtype == "float64" else 1e-4)
+
+
+def test_settled_is_reached_in_single_precision():
+    x, t = (array.astype("float32") for array in classes(d_out=20))
+    for rule in ("er", "boehning"):
+        assert single_layer_fit(x, t, rule=rule, stop="settled", updates=1000).updates.max() < 1000
+
+
+def test_relu_is_refused():
+    with pytest.raises(ValueError, match=r"^activation: 'relu' says nothing at a field of 0"):
+        single_layer_fit(x, t, activation="relu")
+
+
+def test_a_bias_to_begin_with_needs_an_intercept():
+    start = np.zeros((2, 1)), np.ones(1)
+    with pytest.raises(ValueError, match=r"^start: its bias is not 0, but fit_intercept is False"):
+        single_layer_fit(x, t, start=start, fit_intercept=False)
+
+
+def test_weights_too_large_for_half_precision_are_refused():
+    small = torch.tensor(x * 1e-6, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"^x: the weights overflow torch.float16"):
+        single_layer_fit(small, torch.tensor(t, dtype=torch.float16))
+
+
+def test_watched_weights_stay_as_they_were():
+    seen = []
+    x, t = classes()
+    single_layer_fit(x, t, updates=4, stop=None, watch=lambda w, b: seen.append((w, b)))
+    assert all(not torch.equal(one[0], two[0]) for one, two in itertools.pairwise(seen))
