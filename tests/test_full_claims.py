@@ -31,14 +31,15 @@ def accuracies(run, name, arm):
 def test_sequential_er_is_ahead_of_adam_early_only():
     for name, run in SETS.items():
         for kind in ("small", "deep"):
-            early, half, late = (
+            early, quarter, half, late = (
                 np.divide(
                     *(100 - ends(run, kind, arm, at).mean() for arm in ("sequential ER", "Adam"))
                 )
-                for at in (0.125, 0.25, 2)
+                for at in (0.125, 0.25, 0.5, 2)
             )
             assert early < (0.6 if name == "mnist" else 0.82)
-            assert half < 1
+            assert quarter < 1
+            assert (half < 0.95) == (kind == "deep")
             assert (late < 1) == (name == "mnist" and kind == "deep")
         at_the_end = (ends(run, "deep", arm).mean() for arm in ("sequential ER", "Adam"))
         assert abs(np.subtract(*at_the_end)) < 0.15
@@ -46,13 +47,19 @@ def test_sequential_er_is_ahead_of_adam_early_only():
         assert (ends(run, "small", "sequential ER")[: len(adam)] < adam).all()
 
 
-def test_the_small_network_on_mnist_is_behind_and_on_fashion_mnist_level():
-    gaps = {
-        name: ends(run, "small", "Adam").mean() - ends(run, "small", "sequential ER").mean()
+def test_the_small_network_is_behind_on_mnist_and_undecided_on_fashion_mnist():
+    lead = {
+        name: ends(run, "small", "Adam") - ends(run, "small", "sequential ER")
         for name, run in SETS.items()
     }
-    assert 0.25 < gaps["mnist"] < 0.45
-    assert abs(gaps["fashion_mnist"]) < 0.15
+    assert 0.25 < lead["mnist"].mean() < 0.45
+    mean, half = mean_interval(lead["fashion_mnist"])
+    assert abs(mean) < half
+    assert sorted(lead["fashion_mnist"])[1] > 0.4
+    tried = select(table(SETS["fashion_mnist"], "tuning"), kind="small")
+    assert max(tried, key=lambda row: row["accuracy"]) == max(
+        tried, key=lambda row: row["candidate"]
+    )
 
 
 def test_91_of_fashion_mnist_is_not_reached_and_augmentation_costs_a_point():
@@ -69,7 +76,7 @@ def test_one_update_of_a_hidden_layer_on_fixed_filters_is_worse_than_none(run):
         accuracies(run, "second_layer", arm) for arm in ("ER", "random", "own fields")
     )
     assert (er < random - 0.4).all()
-    assert er.mean() > own.mean()
+    assert (er > own).all()
     assert accuracies(run, "second_layer", "sequential ER").min() > random.max() + 0.5
 
 
@@ -85,4 +92,4 @@ def test_numbers_of_the_second_layer_are_those_of_the_tables():
 @both
 def test_half_the_patches_make_the_same_network(run):
     every, second = (accuracies(run, "gram", arm) for arm in ("all patches", "every second"))
-    assert abs(every - second).max() < 0.25
+    assert abs(every - second).max() < 0.15
