@@ -40,6 +40,29 @@ def test_verdicts_can_be_left_out(place, capsys):
     assert result_of(place / "out", "01_sure")["command"].endswith(" --no-verdicts")
 
 
+def test_without_its_verdicts_a_run_goes_on_with_what_it_has_kept(place):
+    write_notebook(
+        "01_sure",
+        "x = 1",
+        """from pathlib import Path
+
+from erlib.kept import kept
+
+@kept
+def once(*, number):
+    with Path("calls").open("a") as calls:
+        calls.write("called ")
+    return number
+
+once(number=x)
+assert x == 2""",
+    )
+    assert run(plan(), output=place / "out") == ["01_sure"]
+    assert run(plan(), output=place / "out", verdicts=False) == []
+    (calls,) = place.rglob("calls")
+    assert calls.read_text() == "called "
+
+
 def test_leaving_early_is_no_success(place, capsys):
     write_notebook("01_leaves", "import sys; sys.exit(0)", "assert False, 'never reached'")
     assert run(plan(), output=place / "out") == ["01_leaves"]

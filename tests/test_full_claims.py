@@ -93,3 +93,88 @@ def test_numbers_of_the_second_layer_are_those_of_the_tables():
 def test_half_the_patches_make_the_same_network(run):
     every, second = (accuracies(run, "gram", arm) for arm in ("all patches", "every second"))
     assert abs(every - second).max() < 0.15
+
+
+# ---------------------------------------------------------------- 07, network inference
+
+PUBLISHED = {  # executed notebooks of the authors' repositories, n = 100, 2,000 rows
+    ("ER", 2.0): (0.00222, 0.00223),
+    ("ER", 4.0): (0.00631, 0.00691),
+    ("TAP", 2.0): (0.00901,),
+    ("naive mean field", 2.0): (0.0164,),
+    ("exact mean field, as published", 2.0): (0.00725,),
+    ("TAP", 0.5): (0.00116,),
+    ("naive mean field", 0.5): (0.00053,),
+    ("exact mean field, as published", 0.5): (0.00157,),
+    ("maximum likelihood", 2.0): (0.00308,),
+    ("maximum likelihood", 4.0): (0.0178,),
+}
+KNOWS_THE_TRUTH = "maximum likelihood + true prior"
+
+
+def inference():
+    file = paths.RESULTS / "07_network_inference.inference.csv"
+    if not file.is_file():
+        pytest.skip("07 has no full results yet")
+    return read_rows(file)
+
+
+def mse(method, g, rows=None):
+    return np.array([row["mse"] for row in select(rows or inference(), method=method, g=g)])
+
+
+def test_the_published_errors_come_out():
+    rows = inference()
+    for (method, g), values in PUBLISHED.items():
+        found = mse(method, g, rows)
+        assert len(found) == 10
+        assert 0.88 < found.mean() / np.mean(values) < 1.12, (method, g)
+    assert 0.0022 * 0.85 < mse("ER", 2.0, rows).mean() < 0.0022 * 1.15
+    assert 0.0066 * 0.85 < mse("ER", 4.0, rows).mean() < 0.0066 * 1.15
+
+
+def test_er_with_its_rule_is_ahead_at_2_and_4_and_not_elsewhere():
+    rows = inference()
+    others = {row["method"] for row in rows} - {"ER", KNOWS_THE_TRUTH}
+    for g in (2.0, 4.0):
+        for method in others:
+            found = mse(method, g, rows)
+            assert not len(found) or mse("ER", g, rows).mean() < 0.95 * found.mean(), (method, g)
+    for g in (0.5, 1.0, 6.0):
+        penalty = mse("maximum likelihood + penalty", g, rows)
+        assert (penalty < 0.92 * mse("ER", g, rows)).all(), g
+    assert (mse("naive mean field", 0.5, rows) < 0.8 * mse("ER", 0.5, rows)).all()
+
+
+def test_it_is_the_rule_and_not_the_update():
+    rows = inference()
+    for g, worse in ((2.0, 1.5), (4.0, 2.8)):
+        without = mse("ER, no rule to stop", g, rows)
+        assert without.mean() > worse * mse("ER", g, rows).mean()
+        assert without.mean() > mse("maximum likelihood", g, rows).mean()
+    stopped = [
+        mse(f"{name}, stopped by validation", 2.0, rows).mean()
+        for name in ("ER", "weighted ER", "Böhning")
+    ]
+    assert max(stopped) < 1.05 * min(stopped)
+    two = [mse(f"{name}, stopped by validation", 4.0, rows).mean() for name in ("ER", "Böhning")]
+    assert max(two) < 1.05 * min(two)
+
+
+def test_exact_mean_field_is_better_when_it_may_iterate():
+    rows = inference()
+    for g, factor in ((2.0, 2.5), (4.0, 5)):
+        published, iterated = (
+            mse(f"exact mean field{name}", g, rows).mean() for name in (", as published", "")
+        )
+        assert published > factor * iterated
+
+
+def test_how_much_longer_the_likelihood_takes():
+    def seconds(method, g):
+        return np.median([row["seconds"] for row in select(inference(), method=method, g=g)])
+
+    for g, plain, penalised in ((2.0, (5, 12), (20, 45)), (4.0, (1.3, 3), (4, 9))):
+        er = seconds("ER", g)
+        assert plain[0] < seconds("maximum likelihood", g) / er < plain[1]
+        assert penalised[0] < seconds("maximum likelihood + penalty", g) / er < penalised[1]
