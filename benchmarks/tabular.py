@@ -287,7 +287,8 @@ def main():
     torch.set_num_threads(options.threads)
     options.package = package_version()
     both, tables = options.speed == options.accuracy, []
-    split, overlap = f"{options.folds}_seed{options.seed}.csv", 1 / (options.folds - 1)
+    split = f"{options.folds}_seed{options.seed}_threads{options.threads}.csv"
+    overlap = 1 / (options.folds - 1)
     with threadpool_limits(options.threads):
         if options.speed or both:
             sets = [name for name in options.datasets if name in ("breast_cancer", "digits")]

@@ -62,7 +62,7 @@ def test_published_package_is_not_needed_and_a_run_goes_on(tabular, tmp_path, mo
     out = capsys.readouterr().out
     assert "not installed" in out and "published package |" not in out
     assert out.count("iris, fold") == 2 * 6 and "| diabetes | MLPRegressor" in out
-    kept = tmp_path / "accuracy_1x2_seed0.csv"
+    kept = tmp_path / "accuracy_1x2_seed0_threads1.csv"
     lines = kept.read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[:-1]) + lines[-1][:20])  # interrupted in the last line
     tabular.main()
