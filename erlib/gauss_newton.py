@@ -38,13 +38,14 @@ def gauss_newton_changes(network, x, target, *, ridge=0.0):
     changes = []
     for index, (weight, bias) in enumerate(parameters):
 
-        def output(*pair, index=index):
+        def output(sample, *pair, index=index):
             pair = pair if len(pair) == 2 else (*pair, None)
             changed = [*parameters[:index], pair, *parameters[index + 1 :]]
-            return forward(network, changed, x, "slope", "transpose")[1]
+            return forward(network, changed, sample[None], "slope", "transpose")[1][0]
 
         pair = (weight,) if bias is None else (weight, bias)
-        jacobian = torch.func.jacrev(output, argnums=tuple(range(len(pair))))(*pair)
+        by_sample = torch.func.jacrev(output, argnums=tuple(range(1, len(pair) + 1)))
+        jacobian = torch.func.vmap(by_sample, in_dims=(0, *[None] * len(pair)))(x, *pair)
         rows = torch.cat([part.reshape(residual.numel(), -1) for part in jacobian], 1)
         damping = ridge * rows.square().sum() / rows.shape[1]
         if len(rows) < rows.shape[1] and damping > 0:  # J'(JJ' + lambda I)^-1 r, the smaller matrix
