@@ -120,11 +120,7 @@ class Moments:
         working precision, the minimum-norm solution.
         """
         ridge = checks.not_negative("ridge", ridge)
-        if not self.n:
-            raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
-        if not math.isfinite(self.xx.sum() + self.xh.sum()):
-            kind = str(self.dtype).removeprefix("torch.")
-            raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
+        self.check_solvable()
         x_mean, h_mean = self.x / self.n, self.h / self.n
         cross = self.xh
         if self.fit_intercept:
@@ -134,6 +130,14 @@ class Moments:
         if self.fit_intercept:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
         return weight.to(self.dtype), bias.to(self.dtype)
+
+    def check_solvable(self):
+        """Raise ValueError if there is no sample with a weight, or sums have overflowed."""
+        if not self.n:
+            raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
+        if not math.isfinite(self.xx.sum() + self.xh.sum()):
+            kind = str(self.dtype).removeprefix("torch.")
+            raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
 
     def solver(self, ridge):
         """The function from moments B with the inputs (centred if C is) to weights; kept."""
@@ -180,7 +184,7 @@ class Regression:
 
     def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True):
         moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
-        moments.solve(ridge)  # complains of what cannot be solved
+        moments.check_solvable()
         self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
         self.mean = moments.x / moments.n + moments.origin if fit_intercept else None
         if fit_intercept:

@@ -236,9 +236,9 @@ def test_the_size_of_the_internal_chunks_changes_nothing(rule, chunk, monkeypatc
 )
 def test_inputs_are_factored_once_where_no_weight_changes(rule, solved, monkeypatch):
     module = sys.modules["erlib.regress"]
-    solver, called = module.ridge_solver, []
+    factored, called = module._factored, []
     monkeypatch.setattr(
-        module, "ridge_solver", lambda *given: called.append(given) or solver(*given)
+        module, "_factored", lambda *given: called.append(given) or factored(*given)
     )
     x, observed, _ = problem()
     single_layer_fit(x, observed, rule=rule, updates=5, stop=None)
