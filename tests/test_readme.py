@@ -8,6 +8,21 @@ from erlib import paths, readme
 from erlib.publish import publish
 
 
+def collect(notebook, parameters, recorded, full, threads=1):
+    """Publish a run of `notebook` that recorded this into the folder `full`; returns that."""
+    result = {
+        "command": f"erlib run {int(notebook[:2])}",
+        "parameters": {"seeds": [0, 1], **parameters},
+        "recorded": recorded,
+        "environment": {"cpu": "a CPU", "torch_threads": threads, "packages": {"torch": "2.13.0"}},
+    }
+    folder = full.parent / f"run of {notebook}"
+    folder.mkdir()
+    (folder / f"{notebook}.json").write_text(json.dumps(result))
+    publish([folder], full)
+    return full
+
+
 @pytest.fixture
 def results(tmp_path):
     """A folder of collected results of two seeds at one width."""
@@ -18,16 +33,7 @@ def results(tmp_path):
         for arm, a in arms.items()
         for s in (0, 1)
     ]
-    (tmp_path / "run").mkdir()
-    result = {
-        "command": "erlib run 3",
-        "parameters": {"seeds": [0, 1]},
-        "recorded": {"accuracy": rows},
-        "environment": {"cpu": "a CPU", "torch_threads": 2, "packages": {"torch": "2.13.0"}},
-    }
-    (tmp_path / "run" / "03_one_update.json").write_text(json.dumps(result))
-    publish([tmp_path / "run"], tmp_path / "full")
-    return tmp_path / "full"
+    return collect("03_one_update", {}, {"accuracy": rows}, tmp_path / "full", threads=2)
 
 
 @pytest.fixture
@@ -48,17 +54,8 @@ def curves(results):
         if (arm, seed) != ("Adam", 1)
     ]
     wide = [row | {"width": 70} for row in rows if row["passes"] == 3]
-    result = {
-        "command": "erlib run 4",
-        "parameters": {"seeds": [0, 1], "dataset": "toy", "hidden": 50},
-        "recorded": {"curves": rows, "wide": wide},
-        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
-    }
-    folder = results.parent / "run4"
-    folder.mkdir()
-    (folder / "04_training_curves.json").write_text(json.dumps(result))
-    publish([folder], results)
-    return results
+    given = {"dataset": "toy", "hidden": 50}
+    return collect("04_training_curves", given, {"curves": rows, "wide": wide}, results)
 
 
 @pytest.fixture
@@ -82,17 +79,8 @@ def convolution(curves):
         for arm, accuracy in (("as they are", 0.7), ("augmented", 0.71))
         for seed in (0, 1)
     ]
-    result = {
-        "command": "erlib run 5",
-        "parameters": {"seeds": [0, 1], "dataset": "toy", "small": [3, 4]},
-        "recorded": {"curves": rows, "front_end": front},
-        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
-    }
-    folder = curves.parent / "run5"
-    folder.mkdir()
-    (folder / "05_convolution.json").write_text(json.dumps(result))
-    publish([folder], curves)
-    return curves
+    given = {"dataset": "toy", "small": [3, 4]}
+    return collect("05_convolution", given, {"curves": rows, "front_end": front}, curves)
 
 
 @pytest.fixture
@@ -103,17 +91,7 @@ def inference(convolution):
         for method, g, mse in (("ER", 1.0, 0.001), ("ER", 2.0, 0.002), ("Newton", 1.0, 0.003))
         for draw in (0, 1)
     ]
-    result = {
-        "command": "erlib run 7",
-        "parameters": {"draws": [0, 1]},
-        "recorded": {"inference": rows},
-        "environment": {"cpu": "a CPU", "torch_threads": 1, "packages": {"torch": "2.13.0"}},
-    }
-    folder = convolution.parent / "run7"
-    folder.mkdir()
-    (folder / "07_network_inference.json").write_text(json.dumps(result))
-    publish([folder], convolution)
-    return convolution
+    return collect("07_network_inference", {"draws": [0, 1]}, {"inference": rows}, convolution)
 
 
 def cells(line):
