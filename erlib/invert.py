@@ -106,13 +106,13 @@ def _inverse(weight, damping):
 
 
 def conjugate_gradients(forward, backward, delta, steps):
-    r"""Minimise :math:`\lVert u J - \delta \rVert` from u = 0 by `steps` steps, each row by itself.
+    r"""Minimise :math:`\lVert u J - \delta \rVert` from u = 0, each row by itself.
 
-    `forward(u)` is u J, `backward(v)` is v J', so any linear map will do, a convolution or a
-    Jacobian-vector product too; the first axis counts samples. This is conjugate gradients on the
-    normal equations u JJ' = delta J' (CGLS): started at 0 it stays in the range of J' and so ends
-    at the pseudo-inverse, also where J'J is singular and conjugate gradients on v J'J = delta
-    would break down.
+    By `steps` steps, or fewer where every row has arrived. `forward(u)` is u J, `backward(v)` is
+    v J', so any linear map will do, a convolution or a Jacobian-vector product too; the first axis
+    counts samples. This is conjugate gradients on the normal equations u JJ' = delta J' (CGLS):
+    started at 0 it stays in the range of J' and so ends at the pseudo-inverse, also where J'J is
+    singular and conjugate gradients on v J'J = delta would break down.
     """
 
     def squared(t):  # in float64, where the square of a small float32 number is not yet 0
@@ -135,7 +135,10 @@ def conjugate_gradients(forward, backward, delta, steps):
             # arrived and takes no further step. |J|^2 is taken along the first gradient.
             rounding = (10 * torch.finfo(delta.dtype).eps) ** 2 * squared(delta)
             rounding = rounding * quotient(squared(image), size)
-        step = torch.where(size > rounding, quotient(size, squared(image)), 0)
+        going = size > rounding
+        if not going.any():
+            return solution
+        step = torch.where(going, quotient(size, squared(image)), 0)
         solution = solution + times(step, direction)
         if taken == steps:
             return solution

@@ -165,6 +165,18 @@ def test_many_steps_of_cg_are_the_pseudo_inverse(d_in, d_out, rank, seed):
         np.testing.assert_allclose(found, pinv, atol=1e-10 * max(1, abs(pinv).max()))
 
 
+def test_cg_stops_where_every_sample_has_arrived():
+    delta, weight = map(torch.from_numpy, problem(5, 3))
+    steps = []
+
+    def forward(u):
+        steps.append(u)
+        return u @ weight
+
+    conjugate_gradients(forward, lambda v: v @ weight.T, delta, steps=10_000)
+    assert len(steps) < 10
+
+
 def test_each_sample_is_by_itself():
     delta, weight = problem(6, 4)
     delta *= 10.0 ** np.arange(-150, 150, 50)[:, None]
