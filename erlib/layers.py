@@ -126,7 +126,8 @@ class ConvLayer(DenseLayer):
     """A convolution and its activation: the same, with one row for each pixel of the fields.
 
     The regression's inputs are the patches that the filters see; W has one row for each of their
-    numbers and one column for each channel of the fields.
+    numbers and one column for each channel of the fields. A convolution in groups is as many
+    regressions side by side: the filters of a group see its channels only.
     """
 
     @property
@@ -139,15 +140,32 @@ class ConvLayer(DenseLayer):
         if weight.ndim == 2:
             weight = weight.T.reshape(self.linear.weight.shape)
         c = self.linear
-        return functional.conv2d(x, weight, bias, c.stride, c.padding, c.dilation)
+        return functional.conv2d(x, weight, bias, c.stride, c.padding, c.dilation, c.groups)
 
     def rows(self, x, h):
-        """Patches `[n * pixels, d_in]` and the fields of their pixels `[n * pixels, d_out]`."""
+        """Patches `[n * pixels, d_in]` and the fields of their pixels `[n * pixels, d_out]`.
+
+        Those of groups beside each other, `d_in` times the number of groups.
+        """
         c = self.linear
         patches = functional.unfold(x, c.kernel_size, c.dilation, c.padding, c.stride)
         return patches.transpose(1, 2).flatten(0, 1), h.flatten(2).transpose(1, 2).flatten(0, 1)
 
+    def moments(self):
+        intercept, groups = self.bias is not None, self.linear.groups
+        return Moments(intercept) if groups == 1 else _GroupedMoments(groups, intercept)
+
     def regressed(self, inputs, wanted, ridge, regression=None):
+        groups = self.linear.groups
+        if groups == 1:
+            return self._regressed(inputs, wanted, ridge, regression)
+        parts = zip(inputs.chunk(groups, 1), wanted.chunk(groups, 1))
+        found = [self._regressed(x, h, ridge, regression) for x, h in parts]
+        weight, bias, given = (list(part) for part in zip(*found))
+        bias = None if self.bias is None else torch.cat(bias)
+        return torch.cat(weight, 1), bias, torch.cat(given, 1)
+
+    def _regressed(self, inputs, wanted, ridge, regression):
         if regression is None:
             bias = self.bias is not None
             return regress_patches(self.linear, inputs, wanted, ridge, fit_intercept=bias)
@@ -157,14 +175,15 @@ class ConvLayer(DenseLayer):
 
     def pieces(self, x, h):
         pixels = h[0, 0].numel()
-        samples = max(1, min(AT_ONCE // self.weight.shape[0], CHUNK) // pixels)
+        width = self.weight.shape[0] * self.linear.groups
+        samples = max(1, min(AT_ONCE // width, CHUNK) // pixels)
         for start in range(0, len(x), samples):
             part = slice(start, start + samples)
             yield self.rows(x[part], h[part])
 
     def near(self, below):
         inputs, c = _fixed_tangent(self, below), self.linear
-        weight, how = c.weight.detach(), (c.stride, c.padding, c.dilation)
+        weight, how = c.weight.detach(), (c.stride, c.padding, c.dilation, c.groups)
         seen = inputs.inputs.shape
         return Tangent(
             lambda change: functional.conv2d(inputs.push(change), weight, None, *how),
@@ -175,6 +194,22 @@ class ConvLayer(DenseLayer):
 
     def to_below(self, method="pinv", damping=0.0, steps=None):
         return _matrix_free(self, method, steps)
+
+
+class _GroupedMoments:
+    """`Moments` of each group of a convolution, from rows in which groups are beside each other."""
+
+    def __init__(self, groups, fit_intercept):
+        self.groups = [Moments(fit_intercept) for _ in range(groups)]
+
+    def accumulate(self, x, h, weights=None):
+        count = len(self.groups)
+        for moments, *columns in zip(self.groups, x.chunk(count, 1), h.chunk(count, 1)):
+            moments.accumulate(*columns, weights)
+
+    def solve(self, ridge=0.0):
+        weight, bias = zip(*(moments.solve(ridge) for moments in self.groups))
+        return torch.cat(weight, 1), torch.cat(bias)
 
 
 def _in_inference(module, x):

@@ -81,10 +81,9 @@ def _check_linear(name, linear, found, before):
     if linear.weight.device.type != "cpu":
         raise ValueError(f"{name}: {linear!r} is on {linear.weight.device}; move it to the CPU")
     if isinstance(linear, nn.Conv2d):
-        if linear.groups != 1 or linear.padding_mode != "zeros" or isinstance(linear.padding, str):
+        if linear.padding_mode != "zeros" or isinstance(linear.padding, str):
             raise ValueError(
-                f"{name}: expected a convolution in one group, padded with a number of zeros, "
-                f"found {linear!r}"
+                f"{name}: expected a convolution padded with a number of zeros, found {linear!r}"
             )
     below = found[-1] if found and not before else None
     if below is not None and isinstance(linear, nn.Conv2d) != isinstance(below, ConvLayer):

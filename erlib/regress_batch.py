@@ -47,10 +47,10 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
 
     Returns weight `[d_in, channels]`, bias and the fields that they give, in the shape of h.
     """
-    c = convolution
+    c, shape = convolution, (h.shape[1], *convolution.weight.shape[1:])
     how = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
     centre = h.mean((0, 2, 3), keepdim=True) if fit_intercept else 0
-    cross = conv2d_weight(x, c.weight.shape, h - centre, **how).flatten(1).T
+    cross = conv2d_weight(x, shape, h - centre, **how).flatten(1).T
     pixels, d_in = h[:, 0].numel(), c.weight[0].numel()
     if every is None:
         some = h[:, 0, ::2, ::2].numel()
@@ -61,7 +61,7 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
         patches = patches - patches.mean(1, keepdim=True)
     gram = patches @ patches.T * (pixels / patches.shape[1])
     weight = _penalised(gram, ridge * gram.trace() / d_in)(cross)
-    given = functional.conv2d(x, weight.T.reshape(c.weight.shape), **how)
+    given = functional.conv2d(x, weight.T.reshape(shape), **how)
     if not fit_intercept:
         return weight, None, given
     bias = centre - given.mean((0, 2, 3), keepdim=True)

@@ -9,7 +9,10 @@ from torch import nn
 #: The modules that a network may consist of, with the arguments that make another one of its kind.
 ARGUMENTS = {
     nn.Linear: ("in_features", "out_features"),
-    nn.Conv2d: ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation"),
+    nn.Conv2d: (
+        *("in_channels", "out_channels", "kernel_size"),
+        *("stride", "padding", "dilation", "groups"),
+    ),
     nn.Flatten: ("start_dim", "end_dim"),
     nn.Dropout: ("p",),
     nn.Dropout2d: ("p",),

@@ -8,12 +8,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from erlib.modules import paired
 from torch import nn
 
 from erlib import ERNetwork, Moments, baselines, regress
 from erlib.activations import activation
 from erlib.layers import ConvLayer, DenseLayer
+from erlib.modules import paired
+from erlib.regress_batch import regress_batch
 from erlib.sequential import sequential_fit
 
 SETTINGS = {
@@ -128,6 +129,7 @@ LAYERS = {
     "average pooling": lambda: layer([nn.AvgPool2d(2)], kernel_size=2),
     "adaptive pooling": lambda: layer([nn.AdaptiveAvgPool2d(3)]),
     "normalisation": lambda: layer([normalisation()]),
+    "in groups": lambda: layer(filters=4, groups=2, padding=1),
     "dense, flattened": lambda: DenseLayer(
         drawn(nn.Linear(84, 3)), activation("tanh"), [nn.Flatten()]
     ),
@@ -297,6 +299,66 @@ def test_a_filter_is_regressed_on_all_its_patches():
         torch.testing.assert_close(changes[index][1], bias, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(4, 6, 2), (3, 3, 3)])
+def test_groups_are_convolutions_side_by_side(channels, filters, groups, bias):
+    whole = layer(channels=channels, filters=filters, groups=groups, bias=bias)
+    x, wanted = draw(2, channels, 7, 6), draw(2, filters, 5, 4, seed=1)  # few: no patch left out
+    patches, filters = [], filters // groups
+    with torch.no_grad():
+        h = whole.field(x)
+        for group, (seen, given) in enumerate(zip(x.chunk(groups, 1), h.chunk(groups, 1))):
+            part = slice(group * filters, (group + 1) * filters)
+            alone = conv(channels // groups, filters, bias=bias)
+            alone.weight.copy_(whole.linear.weight[part])
+            if bias:
+                alone.bias.copy_(whole.bias[part])
+            fields, rows = by_loops(seen, alone)
+            np.testing.assert_allclose(given, fields, rtol=1e-12, atol=1e-12)
+            patches.append(torch.tensor(rows))
+    asked = wanted.permute(0, 2, 3, 1).flatten(0, 2).chunk(groups, 1)
+    found = [regress(x, h, ridge=0.1, fit_intercept=bias) for x, h in zip(patches, asked)]
+    weight, offset = (torch.cat(part, -1) for part in zip(*found))
+    moments = whole.moments()
+    for piece in whole.pieces(x, wanted):
+        moments.accumulate(*piece)
+    by_rows = []
+
+    def recorded(*given, **settings):
+        by_rows.append(given[0])
+        return regress_batch(*given, **settings)
+
+    for name, answer in {
+        "moments": moments.solve(0.1),
+        "patches": whole.regressed(x, wanted, 0.1),
+        "rows": whole.regressed(x, wanted, 0.1, recorded),
+    }.items():
+        torch.testing.assert_close(answer[0], weight, rtol=1e-9, atol=1e-10, msg=name)
+        if bias:
+            torch.testing.assert_close(answer[1], offset, rtol=1e-9, atol=1e-10, msg=name)
+        if len(answer) == 3:  # the fields that they give
+            torch.testing.assert_close(answer[2], whole.field(x, *answer[:2]), msg=name)
+    for given, rows in zip(by_rows, patches, strict=True):
+        torch.testing.assert_close(given, rows)
+
+
+@pytest.mark.parametrize("loop", ["one_update", "fit", "sequential_fit"])
+def test_networks_with_groups_learn_and_come_back(loop, tmp_path):
+    x, y = images(60)
+    x[:, 0, 2:6, 2:6] += 2 * y[:, None, None]
+    modules = [conv(1, 4), "relu", conv(4, 4, groups=4), "relu", nn.MaxPool2d(2), nn.Flatten()]
+    net = ERNetwork([*modules, drawn(nn.Linear(16, 3))])
+    if loop == "one_update":
+        net.one_update(x, y, inverse="transpose", ridge=1.0)
+    elif loop == "fit":
+        net.fit(x, y, batch_size=20, passes=5, inverse="transpose")
+    else:
+        sequential_fit(net, x, y, batch_size=20, passes=5, inverse="transpose")
+    assert net.score(x, y) > 0.8
+    net.save(tmp_path / "net.pt")
+    assert torch.equal(ERNetwork.load(tmp_path / "net.pt")(x), net(x))
+
+
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 def test_fixed_modules_are_in_inference_form_whatever_their_mode(mode):
     modules = [conv(1, 2), nn.ReLU(), normalisation(), nn.Dropout(0.5), nn.Flatten()]
@@ -353,7 +415,6 @@ def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
 
 
 BAD = {
-    "groups": ([nn.Conv2d(2, 2, 3, groups=2)], r"layers\[0\]: expected a convolution in one group"),
     "padding": ([nn.Conv2d(2, 2, 3, padding="same")], r"layers\[0\]: .*padded with a number"),
     "reflected": (
         [nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
