@@ -136,7 +136,7 @@ def conjugate_gradients(forward, backward, delta, steps):
             rounding = (10 * torch.finfo(delta.dtype).eps) ** 2 * squared(delta)
             rounding = rounding * quotient(squared(image), size)
         going = size > rounding
-        if not going.any():
+        if bool((size <= rounding).all()):  # not where numbers have overflowed to NaN
             return solution
         step = torch.where(going, quotient(size, squared(image)), 0)
         solution = solution + times(step, direction)

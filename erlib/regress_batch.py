@@ -9,6 +9,8 @@ import torch
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
+from .regress import CONSTANT
+
 
 def regress_batch(x, h, ridge, *, fit_intercept=True):
     """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
@@ -22,14 +24,16 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
         x, h = x - x_mean, h - h_mean
     n, d_in = x.shape
     gram = x @ x.T if n < d_in else x.T @ x
-    penalty = ridge * gram.trace() / d_in
-    solve = _penalised(gram, penalty)
-    if n < d_in:
-        dual = solve(h)
+    trace = gram.trace()
+    if trace <= (_rounding(x_mean, n) if fit_intercept else 0):
+        weight, given = x.new_zeros(d_in, h.shape[1]), torch.zeros_like(h)
+    elif n < d_in:
+        penalty = ridge * trace / d_in
+        dual = _penalised(gram, penalty)(h)
         weight = x.T @ dual
         given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
     else:
-        weight = solve(x.T @ h)
+        weight = _penalised(gram, ridge * trace / d_in)(x.T @ h)
         given = x @ weight
     if not fit_intercept:
         return weight, None, given
@@ -52,15 +56,23 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
     centre = h.mean((0, 2, 3), keepdim=True) if fit_intercept else 0
     cross = conv2d_weight(x, shape, h - centre, **how).flatten(1).T
     pixels, d_in = h[:, 0].numel(), c.weight[0].numel()
-    if every is None:
-        some = h[:, 0, ::2, ::2].numel()
-        every = 2 if some >= 2 * d_in else 1
-    sparse = how | {"stride": tuple(every * step for step in c.stride)}
-    patches = functional.unfold(x, c.kernel_size, **sparse).transpose(0, 1).flatten(1)
-    if fit_intercept:
-        patches = patches - patches.mean(1, keepdim=True)
-    gram = patches @ patches.T * (pixels / patches.shape[1])
-    weight = _penalised(gram, ridge * gram.trace() / d_in)(cross)
+    sparse = every or (2 if h[:, 0, ::2, ::2].numel() >= 2 * d_in else 1)
+    gram, mean = _gram_of_patches(c, x, sparse, pixels, fit_intercept)
+    if every is None and sparse > 1:
+        # Where most of what the filters see is at other pixels the estimate is far too small.
+        counts, one = torch.ones_like(h[:1, :1]), (1, *shape[1:])
+        total, squares = (
+            conv2d_weight(part.sum(0, keepdim=True), one, counts, **how).flatten()
+            for part in (x, x.square())
+        )
+        scatter = squares.sum() - (total.square().sum() / pixels if fit_intercept else 0)
+        if gram.trace() < scatter / 2:
+            gram, mean = _gram_of_patches(c, x, 1, pixels, fit_intercept)
+    trace = gram.trace()
+    if trace <= (_rounding(mean, pixels) if fit_intercept else 0):
+        weight = torch.zeros_like(cross)
+    else:
+        weight = _penalised(gram, ridge * trace / d_in)(cross)
     given = functional.conv2d(x, weight.T.reshape(shape), **how)
     if not fit_intercept:
         return weight, None, given
@@ -68,9 +80,24 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
     return weight, bias.flatten(), given + bias
 
 
+def _gram_of_patches(convolution, x, every, pixels, centred):
+    """P'P, scaled to the number of `pixels`, from one in `every` of them; and the mean patch."""
+    c = convolution
+    stride = tuple(every * step for step in c.stride)
+    patches = functional.unfold(x, c.kernel_size, c.dilation, c.padding, stride)
+    patches = patches.transpose(0, 1).flatten(1)
+    mean = patches.mean(1, keepdim=True)
+    if centred:
+        patches = patches - mean
+    return patches @ patches.T * (pixels / patches.shape[1]), mean
+
+
+def _rounding(mean, n):
+    """What n equal samples may scatter around their mean: then there is nothing to regress on."""
+    return n * (CONSTANT * torch.finfo(mean.dtype).eps) ** 2 * mean.square().sum()
+
+
 def _penalised(gram, penalty):
-    if penalty == 0:  # equal samples, or a layer without active inputs: nothing to regress on
-        penalty = penalty + 1
     gram.diagonal().add_(penalty)
     factor = torch.linalg.cholesky(gram)
     return lambda cross: torch.cholesky_solve(cross, factor)

@@ -177,6 +177,11 @@ def test_cg_stops_where_every_sample_has_arrived():
     assert len(steps) < 10
 
 
+def test_an_overflow_is_not_taken_for_an_arrival():
+    delta, weight = torch.full((2, 3), 1e30), torch.full((4, 3), 1e10)
+    assert invert(delta, weight, method="cg", steps=5).isnan().all()
+
+
 def test_each_sample_is_by_itself():
     delta, weight = problem(6, 4)
     delta *= 10.0 ** np.arange(-150, 150, 50)[:, None]

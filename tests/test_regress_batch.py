@@ -36,6 +36,21 @@ def test_equal_samples_move_nothing_but_the_bias():
     torch.testing.assert_close(given_fields, h.mean(0).expand(6, 2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("constant", [0.0, 0.1, 0.7, 1e6])
+def test_what_rounding_makes_of_a_constant_is_not_regressed_on(constant, dtype):
+    # A constant whose mean is not itself in floating point would be divided by its own rounding.
+    x, h = torch.full((64, 1, 12, 12), constant, dtype=dtype), draw(64, 2, 10, 10).to(dtype)
+    images = regress_patches(nn.Conv2d(1, 2, 3, dtype=dtype), x, h, 10.0)
+    rows = regress_batch(x[:, 0, 0], h[:, :, 0, 0], 10.0)
+    few = regress_batch(x[:5, 0, 0], h[:5, :, 0, 0], 10.0)
+    for weight, bias, fields in (images, rows, few):
+        assert not weight.any()
+        torch.testing.assert_close(
+            fields[-1].flatten(1)[:, 0] if fields.ndim > 2 else fields[-1], bias
+        )
+
+
 def patches_and_fields(convolution, x, h):
     """One row a pixel, by taking each patch out of the padded images."""
     c, n = convolution, len(x)
@@ -97,3 +112,24 @@ def test_every_second_pixel_is_enough_where_it_leaves_twice_as_many_patches_as_i
     x, h = draw(n, 1, 7, 7), draw(n, 2, 4, 4, seed=1)
     weights = [regress_patches(convolution, x, h, 1.0, every=e)[0] for e in (None, 1, 2)]
     assert torch.equal(weights[0], weights[every]) and not torch.equal(weights[1], weights[2])
+
+
+UNSEEN = {
+    "odd rows": (lambda x: x[:, :, ::2].zero_(), {"kernel_size": 1}),
+    "beside the corner": (lambda x: x[:, :, :4, :4].zero_(), {"kernel_size": 4, "stride": 4}),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_no_move_is_far_larger_than_asked_where_every_second_pixel_is_dark(case):
+    darken, how = UNSEEN[case]
+    x, convolution = draw(64, 1, 8, 8).abs(), nn.Conv2d(1, 2, **how).double()
+    darken(x)
+    x[:, :, 0, 0] += 1e-3 * draw(64, 1, seed=1)  # not quite dark
+    wanted = draw(*convolution(x).shape, seed=2)
+    found = regress_patches(convolution, x, wanted, 1.0)
+    exact = regress_patches(convolution, x, wanted, 1.0, every=1)
+    for one, other in zip(found, exact):
+        torch.testing.assert_close(one, other)
+    estimated = regress_patches(convolution, x, wanted, 1.0, every=2)[2]
+    assert estimated.norm() > 10 * exact[2].norm(), "the case tests nothing"
