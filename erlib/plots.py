@@ -43,10 +43,14 @@ def curve(axes, rows, x, y, label, **style):
 
 
 def log_scale(axes, axis):
-    """Make the `axis` "x" or "y" logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    """Make the `axis` "x" or "y" logarithmic, with plain numbers at 1, 2, 5, 10, ...
+
+    More of them where what is drawn so far spans less than a factor of ten.
+    """
     axes.set(**{f"{axis}scale": "log"})
     ticks = getattr(axes, f"{axis}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = ticks.get_view_interval()
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 6)))
     ticks.set_major_formatter(lambda value, _: f"{value:g}")
     ticks.set_minor_locator(NullLocator())
 
