@@ -8,7 +8,7 @@ import pytest
 from erlib import paths
 from erlib.intervals import mean_interval
 from erlib.readme import read_rows
-from erlib.tables import select
+from erlib.tables import gains, select
 
 SETS = {"mnist": "05_convolution", "fashion_mnist": "05_convolution.fashion_mnist"}
 both = pytest.mark.parametrize("run", SETS.values(), ids=SETS)
@@ -124,6 +124,67 @@ def test_augmented_images_cost_one_update_of_fashion_mnist_half_a_point():
 def test_half_the_patches_make_the_same_network(run):
     every, second = (accuracies(run, "gram", arm) for arm in ("all patches", "every second"))
     assert abs(every - second).max() < 0.15
+
+
+# ---------------------------------------------------------------- 04, dense networks
+
+DENSE = {"mnist": "04_training_curves", "fashion_mnist": "04_training_curves.fashion_mnist"}
+
+
+def passes_to(level, arm):
+    """Median over seeds of where MNIST's curves first reach a level."""
+    rows = [r for r in select(table(DENSE["mnist"], "curves"), arm=arm) if r["accuracy"] >= level]
+    return np.median([min(r["passes"] for r in select(rows, seed=seed)) for seed in range(5)])
+
+
+def lead(run, name, arm, other, **where):
+    """Points by which `arm` is ahead, in each seed."""
+    rows = select(table(run, name), **where)
+    return 100 * np.array(gains(rows, arm, other))
+
+
+def test_plain_er_needs_fewer_images_at_first_only():
+    ratio = {
+        level: passes_to(level, "ER, transpose") / passes_to(level, "Adam")
+        for level in (0.8, 0.9, 0.94, 0.95)
+    }
+    assert ratio[0.8] < 0.6 and ratio[0.9] < 0.6
+    assert ratio[0.94] == pytest.approx(1, abs=0.01) and ratio[0.95] == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize("run", DENSE.values(), ids=DENSE)
+def test_plain_er_with_the_transpose_diverges_in_the_wide_network(run):
+    rows = select(table(run, "one_pass"), arm="ER, transpose")
+    assert {row["accuracy"] for row in select(rows, width=1000)} == {0.1}
+    assert min(row["accuracy"] for row in select(rows, width=500)) > 0.85
+
+
+def test_few_labels_help_sequential_er_but_not_the_fewest():
+    ahead = {
+        (name, labels): lead(
+            run, "few_labels", "sequential ER, wide", "Adam, wide", labels=labels
+        ).mean()
+        for name, run in DENSE.items()
+        for labels in ((10, 30, 100, 300, 1000) if name == "mnist" else (10, 100, 1000))
+    }
+    found = {key: round(value, 1) for key, value in ahead.items()}
+    mnist = {10: -3.8, 30: -0.5, 100: 2.2, 300: 1.7, 1000: 0.8}
+    fashion = {10: -2.0, 100: -0.6, 1000: 1.4}
+    assert found == pytest.approx(
+        {("mnist", n): points for n, points in mnist.items()}
+        | {("fashion_mnist", n): points for n, points in fashion.items()},
+        abs=0.06,
+    )
+
+
+def test_what_the_parts_of_sequential_er_are_worth_on_fashion_mnist():
+    worth = {
+        arm: -lead(DENSE["fashion_mnist"], "ablation", arm, "sequential ER")
+        for arm in ("gradient step", "transpose, fixed factor 1", "code 1", "T − A", "T − H")
+    }
+    means = [round(points.mean(), 1) for points in worth.values()]
+    assert means == pytest.approx([1.7, 0.7, 0.6, 0.1, -0.3], abs=0.05)
+    assert (worth["T − A"] > 0).all() and (worth["T − H"] < 0).all()
 
 
 # ---------------------------------------------------------------- 07, network inference
