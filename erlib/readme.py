@@ -136,6 +136,8 @@ def convolution_table(folder=None):
 def inference_table(folder=None):
     """Markdown: error of the couplings that each method infers, for each strength, and its time.
 
+    Mean and 95 % interval; median and range where that interval would hold errors below 0.
+
     From the table ``07_network_inference.inference.csv`` in `folder` (``results/full`` unless
     given); a line that says so if there is none.
     """
@@ -246,7 +248,10 @@ def _gain(rows, arm, over):
 def _thousandths(values):
     if not values:
         return ""
-    mean, half = (1000 * (value or 0) for value in mean_interval(values))
+    values = [1000 * value for value in values]
+    mean, half = mean_interval(values)
+    if half and half > mean:  # an interval about the mean would hold errors below 0
+        return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
     return f"{mean:.3g}" + (f" ± {half:.2g}" if half else "")
 
 

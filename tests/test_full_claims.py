@@ -272,27 +272,45 @@ def test_how_much_longer_the_likelihood_takes():
         assert penalised[0] < seconds("maximum likelihood + penalty", g) / er < penalised[1]
 
 
+def paired(other, g, ratio):
+    """Geometric mean over draws of ER's error over that of another method, and its interval."""
+    rows = select(inference("map"), g=g, ratio=ratio)
+    er, its = (
+        np.array([r["mse"] for r in sorted(select(rows, method=m), key=lambda row: row["draw"])])
+        for m in ("ER", other)
+    )
+    middle, half = mean_interval(np.log(er / its))
+    return np.exp([middle, middle - half, middle + half])
+
+
 def test_the_map_has_a_region_where_er_is_ahead_of_the_penalty():
     rows = inference("map")
-    penalty, plain = "maximum likelihood + penalty", "maximum likelihood"
-    errors = {}
-    for row in rows:
-        errors.setdefault((row["method"], row["g"], row["ratio"]), []).append(row["mse"])
-    error = {cell: np.median(found) for cell, found in errors.items()}
-    cells = {(g, ratio) for _, g, ratio in error}
-
-    def over(other, g, ratio):
-        return error["ER", g, ratio] / error[other, g, ratio]
-
-    assert len(cells) == 30
-    assert all(over(plain, *cell) < 1.01 for cell in cells)
-    ahead = {cell for cell in cells if over(penalty, *cell) < 0.97}
-    strong = {(g, 50) for g in (2, 3, 4, 6)} | {(3, 20), (3, 100), (4, 100)}
-    assert ahead == strong
-    assert all(1 < over(penalty, g, ratio) < 1.33 for g in (0.5, 1) for ratio in (20, 50, 100))
-    for ratio, low, high in ((10, 1.39, 8.5), (5, 2.9, 39)):
-        found = [over(penalty, *cell) for cell in cells if cell[1] == ratio]
+    cells = {(row["g"], row["ratio"]) for row in rows}
+    assert len(cells) == 30 and len(rows) == 30 * 10 * 4
+    assert all(paired("maximum likelihood", *cell)[0] < 1.01 for cell in cells)
+    ratio = {cell: paired("maximum likelihood + penalty", *cell) for cell in cells}
+    ahead = {cell for cell in cells if ratio[cell][2] < 1}
+    assert ahead == {(3, 50), (4, 50), (6, 50), (4, 100)}
+    assert [round(ratio[cell][0], 2) for cell in sorted(ahead)] == [0.85, 0.75, 0.86, 0.61]
+    behind = {cell for cell in cells if ratio[cell][1] > 1}
+    assert behind == {cell for cell in cells if cell[1] <= 10 or cell[0] <= 1} | {(6, 20)}
+    assert all(1 < ratio[g, n][0] < 1.36 for g in (0.5, 1) for n in (20, 50, 100))
+    for samples, low, high in ((10, 1.39, 8), (5, 2.8, 38)):
+        found = [ratio[cell][0] for cell in cells if cell[1] == samples]
         assert low < min(found) and max(found) < high
+
+
+def test_under_ers_rule_the_other_updates_end_near_maximum_likelihood():
+    rows = inference()
+    assert mse("Böhning", 2.0, rows).mean() > 1.35 * mse("ER", 2.0, rows).mean()
+    assert mse("weighted ER", 2.0, rows).mean() > 1.35 * mse("ER", 2.0, rows).mean()
+    assert mse("Böhning", 4.0, rows).mean() > 2.5 * mse("ER", 4.0, rows).mean()
+    for g in (2.0, 4.0):
+        assert mse("Böhning", g, rows).mean() > 0.95 * mse("maximum likelihood", g, rows).mean()
+    at_6 = mse("ER", 6.0, rows).mean()
+    for method in ("ER, stopped by validation", "Böhning, stopped by validation"):
+        assert 0.87 < mse(method, 6.0, rows).mean() / at_6 < 0.92
+    assert (mse("TAP", 1.0, rows) < mse("ER", 1.0, rows)).all()
 
 
 def test_paths_pass_their_smallest_error_near_the_rule_of_er_only():

@@ -87,8 +87,12 @@ def convolution(curves):
 def inference(convolution):
     """And couplings inferred at two strengths, one method at the weaker only, two draws."""
     rows = [
-        {"method": method, "g": g, "draw": draw, "mse": mse * (1 + draw), "seconds": 0.5}
-        for method, g, mse in (("ER", 1.0, 0.001), ("ER", 2.0, 0.002), ("Newton", 1.0, 0.003))
+        {"method": method, "g": g, "draw": draw, "mse": mse + draw * more, "seconds": 0.5}
+        for method, g, mse, more in (
+            ("ER", 1.0, 0.001, 0.0001),
+            ("ER", 2.0, 0.002, 0.0002),
+            ("Newton", 1.0, 0.003, 0.003),
+        )
         for draw in (0, 1)
     ]
     return collect("07_network_inference", {"draws": [0, 1]}, {"inference": rows}, convolution)
@@ -134,8 +138,8 @@ def test_inference_table_has_each_method_and_strength(inference):
     head, _, *lines = map(cells, readme.inference_table(inference).splitlines()[:4])
     assert head == ["1000 × squared error", "g = 1", "g = 2", "seconds, g = 2"]
     # Of two values the interval is 12.7 times half their distance.
-    assert lines[0] == ["ER", "1.5 ± 6.4", "3 ± 13", "0.5"]
-    assert lines[1] == ["Newton", "4.5 ± 19", "", ""]
+    assert lines[0] == ["ER", "1.05 ± 0.64", "2.1 ± 1.3", "0.5"]
+    assert lines[1] == ["Newton", "4.5 (3 to 6)", "", ""], "an interval would hold errors below 0"
     note = readme.inference_table(inference).splitlines()[-1]
     assert "`erlib run 7`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
 
