@@ -126,6 +126,51 @@ def test_half_the_patches_make_the_same_network(run):
     assert abs(every - second).max() < 0.15
 
 
+# ---------------------------------------------------------------- 03, one update
+
+ONE = {"mnist": "03_one_update", "fashion_mnist": "03_one_update.fashion_mnist"}
+
+
+def test_labels_are_worth_points_in_narrow_layers_and_nothing_in_wide_ones():
+    def worth(name, width, control):
+        return lead(ONE[name], "accuracy", "ER", control, width=width).mean()
+
+    assert worth("mnist", 30, "shuffled") > 9 > 4.5 > worth("mnist", 30, "own fields") > 3.5
+    assert 0.8 < worth("mnist", 100, "own fields") < worth("mnist", 100, "shuffled") < 1.5
+    assert all(0.7 < worth("fashion_mnist", 100, arm) < 0.9 for arm in ("own fields", "shuffled"))
+    for name in ONE:
+        assert all(abs(worth(name, 1000, arm)) < 0.1 for arm in ("own fields", "shuffled"))
+    assert worth("fashion_mnist", 100, "random targets") > 2
+    assert worth("fashion_mnist", 1000, "random targets") < 0
+
+
+@pytest.mark.parametrize("run", ONE.values(), ids=ONE)
+def test_one_update_is_nowhere_measurably_ahead_of_forward_projection(run):
+    rows = select(table(run, "accuracy"), arm="Forward Projection")
+    for width in {row["width"] for row in rows}:
+        points, half = mean_interval(lead(run, "accuracy", "ER", "Forward Projection", width=width))
+        assert points < half
+
+
+def test_a_settled_readout_on_random_features_is_worth_as_much_on_fashion_mnist():
+    for name, width, low, high in (
+        ("fashion_mnist", 300, -0.2, 0.2),
+        ("fashion_mnist", 2000, -0.2, 0.2),
+        ("mnist", 1000, 0.4, 0.7),
+        ("mnist", 4000, 0.4, 0.7),
+    ):
+        found = lead(ONE[name], "accuracy", "ER", "random features, settled", width=width)
+        assert low < found.mean() < high
+
+
+def test_one_update_gets_worse_with_depth():
+    for run in ONE.values():
+        assert (lead(run, "depth", "ER", "random features", depth=4) < -12).all()
+    two = lead(ONE["fashion_mnist"], "depth", "ER", "random features", depth=2)
+    assert abs(two.mean()) < mean_interval(two)[1]
+    assert lead(ONE["mnist"], "depth", "ER", "random features", depth=2).min() > 3
+
+
 # ---------------------------------------------------------------- 04, dense networks
 
 DENSE = {"mnist": "04_training_curves", "fashion_mnist": "04_training_curves.fashion_mnist"}
