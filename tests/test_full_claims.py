@@ -377,3 +377,21 @@ def test_hidden_spins_are_recovered_and_counted():
         assert min(of_seed, key=lambda row: row["discrepancy"])["guess"] == 10
     recovered = [row["recovery"] for row in select(rows, guess=10)]
     assert 0.969 < min(recovered) and max(recovered) < 0.976
+
+
+# ---------------------------------------------------------------- tables of numbers
+
+
+def test_accuracies_of_tables_in_readme_are_those_of_their_folds():
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.split("<!-- accuracy of tables -->")[1].split("<!-- end -->")[0]
+    head, _, *lines = (
+        [c.strip() for c in t.strip("|").split("|")] for t in shown.split("\n")[1:-1]
+    )
+    rows = read_rows(paths.ROOT / "results" / "benchmarks" / "accuracy_5x5_seed0_threads1.csv")
+    assert len(lines) == 7
+    for method, *cells in lines:
+        for name, cell in zip(head[1:], cells, strict=True):
+            folds = select(rows, dataset=name.replace(" ", "_"), method=method.strip("`"))
+            assert len(folds) == 25
+            assert cell.split()[0] == f"{100 * np.mean([row['score'] for row in folds]):.1f}"
