@@ -258,7 +258,7 @@ def _thousandths(values):
 def _note(file, table, repeated="seeds"):
     result = json.loads(file.with_name(file.name.replace(table, ".json")).read_text("utf-8"))
     environment, threads = result["environment"], result["environment"]["torch_threads"]
-    paired = ", gains in points and paired by seed" if repeated == "seeds" else ""
+    paired = ", gains in points and paired by seed" if table == ".accuracy.csv" else ""
     return (
         f"`{result['command']}`: mean ± 95 % interval over {len(result['parameters'][repeated])} "
         f"{repeated}{paired}; {environment['cpu']}, {threads} thread{'s' * (threads > 1)}, "
