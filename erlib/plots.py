@@ -35,7 +35,7 @@ def curve(axes, rows, x, y, label, **style):
     return axes.errorbar(
         places,
         [mean for mean, _ in points],
-        yerr=[half or 0 for _, half in points],
+        yerr=[float("nan") if half is None else half for _, half in points],
         label=label,
         capsize=2,
         **{"marker": "o", **style},
