@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from erlib.modules import paired
 from references import field, inverted
 from torch import nn
 
 from erlib.activations import activation
 from erlib.layers import DenseLayer
+from erlib.modules import paired
 
 with_and_without_bias = pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 
