@@ -379,6 +379,101 @@ def test_hidden_spins_are_recovered_and_counted():
     assert 0.969 < min(recovered) and max(recovered) < 0.976
 
 
+# ---------------------------------------------------------------- 06, the inverse mapping
+
+
+def inverse(name, **where):
+    """Median over three seeds of the accuracy in % of the rows of a table of 06."""
+    rows = select(table("06_inverse_mapping", name), **where)
+    assert len(rows) == 3
+    return float(100 * np.median([row["accuracy"] for row in rows]))
+
+
+def test_towards_the_pseudo_inverse_accuracy_is_lost():
+    wanted = {
+        "plain ER": {"transpose": 96.6, "cg(10)": 94.3, "damped 0.01": 94.2, "pinv": 92.3},
+        "sequential ER": {
+            "transpose": 97.1,
+            "cg(1)": 97.1,
+            "damped 1": 97.2,
+            "damped 10": 97.2,
+            "cg(10)": 96.5,
+            "pinv": 96.0,
+        },
+    }
+    for arm, by_inverse in wanted.items():
+        found = {name: inverse("training", arm=arm, inverse=name) for name in by_inverse}
+        assert found == pytest.approx(by_inverse, abs=0.051)
+    exact = select(table("06_inverse_mapping", "training"), arm="plain ER", inverse="pinv")
+    ends_of = [round(100 * find(row["accuracy"] for row in exact), 1) for find in (min, max)]
+    assert ends_of == [90.6, 92.7]
+
+
+def test_the_inverse_loses_more_with_depth():
+    rows = table("06_inverse_mapping", "depth")
+    assert inverse("depth", arm="plain ER, pinv", layers=3) == pytest.approx(74.1, abs=0.051)
+    for layers in (5, 7, 10):
+        assert all(
+            r["diverged"] == "True" for r in select(rows, arm="plain ER, pinv", layers=layers)
+        )
+    wanted = {
+        "plain ER, damped 0.01": (90.0, 77.7),
+        "plain ER, transpose": (96.5, 95.7),
+        "plain ER, pinv, orthogonal start": (87.7, 71.0),
+        "plain ER, transpose, orthogonal start": (96.5, 96.3),
+        "plain ER, pinv, shrinking widths": (91.2, 81.9),
+        "plain ER, transpose, shrinking widths": (96.7, 95.9),
+        "sequential ER, pinv": (84.6, 66.3),
+        "sequential ER, transpose": (97.2, 96.2),
+        "Adam": (97.3, 96.9),
+    }
+    for arm, accuracy in wanted.items():
+        found = [inverse("depth", arm=arm, layers=layers) for layers in (5, 10)]
+        assert found == pytest.approx(list(accuracy), abs=0.051)
+    behind = {
+        layers: inverse("depth", arm="Adam", layers=layers)
+        - inverse("depth", arm="sequential ER, transpose", layers=layers)
+        for layers in (1, 2, 3, 5, 7, 10)
+    }
+    assert {layers for layers, points in behind.items() if points < 0.15} == {3, 5}
+
+
+def test_what_is_asked_of_the_first_layer_grows_by_a_factor_of_15_a_layer():
+    rows = select(table("06_inverse_mapping", "growth"), inverse="pinv")
+    logs = {n: np.mean([np.log(r["growth"]) for r in select(rows, layers=n)]) for n in (1, 10)}
+    assert 13 < np.exp((logs[10] - logs[1]) / 9) < 17
+
+
+def test_ranks_after_fifty_updates():
+    rows = select(table("06_inverse_mapping", "ranks"), layer=2)
+
+    def rank(arm, updates):
+        return np.mean([row["rank"] for row in select(rows, arm=arm, updates=updates)])
+
+    assert rank("whole updates, pinv, penalty 3", 10) == 1
+    assert rank("whole updates, own fields, penalty 3", 50) < 1.5
+    assert 70 < rank("whole updates, pinv, no penalty", 50) < 71.5
+    assert rank("Adam", 0) > 90
+    for arm in ("plain ER, pinv", "plain ER, transpose", "sequential ER"):
+        assert 87.5 < rank(arm, 50) < 90.5
+    assert 79.5 < rank("Adam", 50) < 80.5
+
+
+def test_where_er_fails_on_mnist():
+    rows = table("06_inverse_mapping", "map")
+
+    def failed(arm, share):
+        cells = select(rows, arm=arm, share=share)
+        return {row["ridge"] for row in cells if row["diverged"] == "True" or row["accuracy"] < 0.9}
+
+    assert failed("plain ER, transpose", 1.0) == {0.01, 0.3}
+    assert any(r["diverged"] == "True" for r in select(rows, arm="plain ER, pinv"))
+    for share in (0.1, 0.3, 1.0):
+        assert not failed("sequential, as plain, regressed factor", share)
+        assert not failed("sequential ER", share)
+    assert not failed("sequential ER", 2.0) and failed("sequential ER", 3.0)
+
+
 # ---------------------------------------------------------------- tables of numbers
 
 
