@@ -126,6 +126,54 @@ def test_half_the_patches_make_the_same_network(run):
     assert abs(every - second).max() < 0.15
 
 
+CIFAR = "05_convolution.cifar10"
+
+
+def test_one_update_on_fixed_filters_reaches_75_of_cifar10_with_both_views():
+    rows = select(table(CIFAR, "front_end"), filters=1600)
+    one, both_views = (
+        100 * np.array([row[of] for row in rows]) for of in ("accuracy", "both views")
+    )
+    assert len(rows) == 3 and both_views.min() > 75 and one.max() < 75
+    assert [round(found.mean(), 2) for found in (one, both_views)] == [74.72, 75.74]
+
+
+def test_sequential_er_is_behind_on_cifar10_and_reaches_70_with_changed_images():
+    for kind, points in (("small", 6.3), ("deep", 5.6)):
+        behind = ends(CIFAR, kind, "Adam") - ends(CIFAR, kind, "sequential ER")
+        assert len(behind) == 3 and round(behind.mean(), 1) == points
+        for at in (0.125, 0.25, 0.5, 1, 2):
+            er, adam = (ends(CIFAR, kind, arm, at).mean() for arm in ("sequential ER", "Adam"))
+            assert (er > adam) == (kind == "deep" and at == 0.125)
+    half, whole = (ends(CIFAR, "deep", "sequential ER", at).mean() for at in (4, 8))
+    assert (round(half), round(whole, 1)) == (57, 67.7)
+    changed = ends(CIFAR, "deep", "sequential ER + augmentation")
+    assert len(changed) == 3 and changed.min() > 70
+    more = ends(CIFAR, "small", "Adam, equal time") - ends(CIFAR, "small", "Adam")[:1]
+    assert more == pytest.approx(2, abs=0.05)
+
+
+def test_on_cifar10_fixed_filters_do_better_than_trained_ones():
+    on_fixed = accuracies(CIFAR, "second_layer", "sequential ER")
+    assert on_fixed.min() > ends(CIFAR, "deep", "sequential ER + augmentation").max()
+    settled = accuracies(CIFAR, "second_layer", "no hidden layer, settled")
+    assert round((on_fixed - settled).mean(), 1) == 5.4
+    er, random, none, own = (
+        accuracies(CIFAR, "second_layer", arm).mean()
+        for arm in ("ER", "random", "no hidden layer", "own fields")
+    )
+    assert round(none - er, 1) == 6.4 and own < er < random < none
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    mean, spread = mean_interval(on_fixed)
+    assert f"{mean:.2f} ± {spread:.2f} % of CIFAR-10" in text
+    assert f"{er:.2f} against {random:.2f} %" in text
+    whole = ends(CIFAR, "small", "sequential ER")[0]
+    partly = [accuracies(CIFAR, "partly", arm)[0] for arm in ("readout only", "first layer fixed")]
+    assert [whole - fixed for fixed in partly] == pytest.approx([8.6, 0.8], abs=0.06)
+    every, second = (accuracies(CIFAR, "gram", arm) for arm in ("all patches", "every second"))
+    assert abs(every - second).max() < 0.4
+
+
 # ---------------------------------------------------------------- 03, one update
 
 ONE = {"mnist": "03_one_update", "fashion_mnist": "03_one_update.fashion_mnist"}
