@@ -12,6 +12,7 @@ import torch
 
 import erlib
 from erlib import ERNetwork, paths
+from erlib.convolutional import convolutional
 from erlib.curves import Curve
 from erlib.readme import read_rows
 from erlib.sequential import sequential_fit
@@ -60,6 +61,10 @@ def test_one_update_with_few_labels(mnist):
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
 
 
+class Enough(Exception):
+    """A training has gone on for long enough."""
+
+
 @collected
 def test_the_beginning_of_a_training_curve(mnist):
     rows = select(read_rows(CURVES), arm="sequential ER", seed=0)
@@ -67,9 +72,6 @@ def test_the_beginning_of_a_training_curve(mnist):
     per_pass = round(len(mnist.y_train) / settings["batch"])
     net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
     curve = Curve(net, mnist.x_test, mnist.y_test, per_pass=per_pass)
-
-    class Enough(Exception):
-        pass
 
     def watch(update):
         curve(update)
@@ -90,3 +92,57 @@ def test_the_beginning_of_a_training_curve(mnist):
     for found, row in zip(curve.rows, rows):
         assert found["updates"] == row["updates"]
         assert found["accuracy"] == pytest.approx(row["accuracy"], abs=3 * IMAGES)
+
+
+@pytest.mark.parametrize("run", ["05_convolution", "05_convolution.cifar10"])
+def test_the_first_updates_of_a_convolutional_network(run):
+    settings = committed(run)
+    rows = select(
+        read_rows(paths.RESULTS / f"{run}.curves.csv"), kind="small", arm="sequential ER", seed=0
+    )[:4]
+    data = erlib.load(settings["dataset"], download=False)
+    module = convolutional(data.x_train, settings["small"], 10, kernel=5, padding=2, seed=0)
+    net = ERNetwork(module)
+    curve = Curve(net, data.x_test, data.y_test, per_pass=rows[1]["updates"] / rows[1]["passes"])
+
+    def watch(update):
+        curve(update)
+        if update == rows[-1]["updates"]:
+            raise Enough
+
+    with pytest.raises(Enough):
+        sequential_fit(
+            net,
+            data.x_train,
+            data.y_train,
+            passes=settings["passes"],
+            batch_size=settings["batch"],
+            inverse="transpose",
+            first_update=False,
+            ridge=1.0,
+            seed=0,
+            watch=watch,
+        )
+    for found, row in zip(curve.rows, rows, strict=True):
+        assert found["updates"] == row["updates"]
+        assert found["accuracy"] == pytest.approx(row["accuracy"], abs=3 * IMAGES)
+
+
+def test_depth_by_the_transpose(mnist):
+    arm = "sequential ER, transpose"
+    rows = read_rows(paths.RESULTS / "06_inverse_mapping.depth.csv")
+    (row,) = select(rows, arm=arm, layers=3, seed=0)
+    settings = committed("06_inverse_mapping")
+    sizes = [784, *[settings["width"]] * 3, 10]
+    net = ERNetwork.dense(sizes, hidden_bias=True, dtype=mnist.x_train.dtype, seed=0)
+    sequential_fit(
+        net,
+        mnist.x_train,
+        mnist.y_train,
+        passes=settings["passes"],
+        batch_size=settings["batch"],
+        inverse="transpose",
+        first_update=False,
+        seed=0,
+    )
+    assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
