@@ -100,7 +100,8 @@ def convolution_table(folder=None):
     """Markdown: one update on fixed filters, and trained convolutional networks.
 
     Behind a semicolon: fields averaged over an image and its changed copy. Seconds are those of the
-    fastest seed: runs of hours share their machine with others.
+    fastest seed: runs of hours share their machine with others. What a further run repeats of an
+    earlier one, as a reference with fewer seeds, is shown once.
 
     From the tables ``05_convolution*.front_end.csv`` and ``.curves.csv`` in `folder`
     (``results/full`` unless given); a line that says so if there is none.
@@ -108,14 +109,15 @@ def convolution_table(folder=None):
     files = _tables("05_convolution", "curves", folder)
     if not files:
         return "*Not collected yet: `erlib run 5 --profile full`, then `erlib publish`.*"
-    lines, notes = [], []
+    lines, notes, shown = [], [], set()
+    count = max(_seeds(read_rows(file)) for file in files)
     for file in files:
         settings, rows, front = (
             _settings(file),
             read_rows(file),
             read_rows(_beside(file, "front_end")),
         )
-        data, count = settings["dataset"], _seeds(rows)
+        data = settings["dataset"]
         for filters, arm in dict.fromkeys((row["filters"], row["arm"]) for row in front):
             group = select(front, filters=filters, arm=arm)
             views = [percent([row[of] for row in group], digits=2) for of in VIEWS[arm]]
@@ -126,6 +128,9 @@ def convolution_table(folder=None):
             network = f"{kind}, {'-'.join(map(str, settings[kind]))}"
             curves = select(rows, kind=kind, arm=arm)
             name, accuracy, passes, *_ = _end(curves, arm, count)
+            if (data, network, arm, passes) in shown:
+                continue
+            shown.add((data, network, arm, passes))
             seconds = _fastest(_last_points(curves))
             lines.append([data, network, name, accuracy, passes, seconds])
         notes.append(_note(file, ".curves.csv"))
@@ -259,11 +264,11 @@ def _note(file, table, repeated="seeds"):
     result = json.loads(file.with_name(file.name.replace(table, ".json")).read_text("utf-8"))
     environment, threads = result["environment"], result["environment"]["torch_threads"]
     paired = ", gains in points and paired by seed" if table == ".accuracy.csv" else ""
-    return (
-        f"`{result['command']}`: mean ± 95 % interval over {len(result['parameters'][repeated])} "
-        f"{repeated}{paired}; {environment['cpu']}, {threads} thread{'s' * (threads > 1)}, "
-        f"torch {environment['packages']['torch']}."
-    )
+    count = len(result["parameters"][repeated])
+    over = f"mean ± 95 % interval over {count} {repeated}" if count > 1 else "one seed"
+    machine = f"{environment['cpu']}, {threads} thread{'s' * (threads > 1)}"
+    torch = f"torch {environment['packages']['torch']}"
+    return f"`{result['command']}`: {over}{paired}; {machine}, {torch}."
 
 
 def _value(text):

@@ -134,6 +134,25 @@ def test_convolution_table_has_the_front_end_and_the_last_points(convolution):
     assert lines[2][3].split()[0] == "91.00" and lines[2][4:] == ["5", "20"]
 
 
+def test_what_a_further_run_repeats_is_shown_once(convolution):
+    again = [
+        {"kind": "small", "arm": arm, "seed": 0, "updates": 500, "passes": passes}
+        | {"seconds": 20.0, "accuracy": 0.9}
+        for arm, passes in (("sequential ER", 5), ("tuned", 5))
+    ]
+    given = {"dataset": "toy", "small": [3, 4], "seeds": [0]}
+    front = [{"arm": "augmented", "filters": 16, "seed": 0, "accuracy": 0.7, "both views": 0.7}]
+    front[0] |= {"features": 128, "seconds": 5.0}
+    tables = {"curves": again, "front_end": front}
+    collect("05_convolution.more", given, tables, convolution)
+    table = readme.convolution_table(convolution)
+    rows = [cells(line) for line in table.splitlines()[2:] if line.startswith("|")]
+    trained = [row[2:5] for row in rows if row[1] == "small, 3-4"]
+    assert [row[0] for row in trained] == ["sequential ER", "tuned (1 seed)"]
+    assert trained[0][1].startswith("91.00"), "the run with both seeds"
+    assert "one seed;" in table.splitlines()[-1]
+
+
 def test_inference_table_has_each_method_and_strength(inference):
     head, _, *lines = map(cells, readme.inference_table(inference).splitlines()[:4])
     assert head == ["1000 × squared error", "g = 1", "g = 2", "seconds, g = 2"]
