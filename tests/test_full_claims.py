@@ -174,6 +174,29 @@ def test_on_cifar10_fixed_filters_do_better_than_trained_ones():
     assert abs(every - second).max() < 0.4
 
 
+TUNED_AND_FROZEN = ((f"{CIFAR}_more", "sequential ER, tuned"), (CIFAR, "sequential ER"))
+
+
+def test_on_cifar10_er_learns_by_heart_and_no_setting_brings_that_back():
+    rows = table(f"{CIFAR}_more", "fit")
+
+    def found(**where):
+        (row,) = select(rows, **where)
+        return [round(100 * row[of], 1) for of in ("training", "accuracy")]
+
+    er = {"arm": "sequential ER, tuned"}
+    assert found(arm="Adam") == [69.9, 60.9]
+    assert found(ridge=1, code=0.8, **er) == [77.1, 55.0]
+    assert found(ridge=10, code=0.8, **er) == [72.2, 55.6]
+    assert found(ridge=100, code=0.8, **er) == [60.9, 54.1]
+    assert [found(ridge=p, code=1, **er)[1] for p in (1, 10, 100)] == [51.9, 55.8, 55.4]
+    for kind in ("small", "deep"):
+        tuned, frozen = (ends(run, kind, arm)[0] for run, arm in TUNED_AND_FROZEN)
+        assert tuned < frozen
+    (changed,) = ends(f"{CIFAR}_more", "deep", "sequential ER, tuned + augmentation")
+    assert round(changed, 1) == 68.5
+
+
 # ---------------------------------------------------------------- 03, one update
 
 ONE = {"mnist": "03_one_update", "fashion_mnist": "03_one_update.fashion_mnist"}
