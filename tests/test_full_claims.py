@@ -177,6 +177,22 @@ def test_on_cifar10_fixed_filters_do_better_than_trained_ones():
 TUNED_AND_FROZEN = ((f"{CIFAR}_more", "sequential ER, tuned"), (CIFAR, "sequential ER"))
 
 
+def test_the_further_run_of_cifar10_repeats_the_first_to_the_last_digit():
+    """They were run with code of different days."""
+    for kind in ("small", "deep"):
+        for arm in ("sequential ER", "Adam"):
+            first, again = (
+                [(r["updates"], r["accuracy"]) for r in select(rows, kind=kind, arm=arm, seed=0)]
+                for rows in (table(CIFAR, "curves"), table(f"{CIFAR}_more", "curves"))
+            )
+            assert len(first) > 5 and first == again
+
+
+def test_filters_of_sequential_er_move_more_on_cifar10():
+    moved = {row["arm"]: row["moved"] for row in table(f"{CIFAR}_more", "filters")}
+    assert moved["sequential ER"] > 3 * moved["Adam"]
+
+
 def test_on_cifar10_er_learns_by_heart_and_no_setting_brings_that_back():
     rows = table(f"{CIFAR}_more", "fit")
 
@@ -501,6 +517,12 @@ def test_the_inverse_loses_more_with_depth():
     for arm, accuracy in wanted.items():
         found = [inverse("depth", arm=arm, layers=layers) for layers in (5, 10)]
         assert found == pytest.approx(list(accuracy), abs=0.051)
+    lost = [
+        inverse("depth", arm="sequential ER, transpose", layers=layers)
+        - inverse("depth", arm="sequential ER, pinv", layers=layers)
+        for layers in (2, 5, 10)
+    ]
+    assert 1 < lost[0] < 1.5 and 12 < lost[1] < 13 and 29.5 < lost[2] < 30.5
     behind = {
         layers: inverse("depth", arm="Adam", layers=layers)
         - inverse("depth", arm="sequential ER, transpose", layers=layers)

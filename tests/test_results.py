@@ -61,49 +61,14 @@ def test_one_update_with_few_labels(mnist):
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
 
 
-class Enough(Exception):
-    """A training has gone on for long enough."""
+def first_updates(net, data, rows, per_pass, **settings):
+    """Points of the curve of `net`, trained up to the last of these rows, checked against them."""
+    assert len(rows) > 3
 
+    class Enough(Exception):
+        """The training has gone on for long enough."""
 
-@collected
-def test_the_beginning_of_a_training_curve(mnist):
-    rows = select(read_rows(CURVES), arm="sequential ER", seed=0)
-    settings = committed("04_training_curves")
-    per_pass = round(len(mnist.y_train) / settings["batch"])
-    net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
-    curve = Curve(net, mnist.x_test, mnist.y_test, per_pass=per_pass)
-
-    def watch(update):
-        curve(update)
-        if update == 60:
-            raise Enough
-
-    with pytest.raises(Enough):
-        sequential_fit(
-            net,
-            mnist.x_train,
-            mnist.y_train,
-            passes=settings["passes"] - 1,
-            batch_size=settings["batch"],
-            seed=0,
-            watch=watch,
-        )
-    assert len(curve.rows) > 5
-    for found, row in zip(curve.rows, rows):
-        assert found["updates"] == row["updates"]
-        assert found["accuracy"] == pytest.approx(row["accuracy"], abs=3 * IMAGES)
-
-
-@pytest.mark.parametrize("run", ["05_convolution", "05_convolution.cifar10"])
-def test_the_first_updates_of_a_convolutional_network(run):
-    settings = committed(run)
-    rows = select(
-        read_rows(paths.RESULTS / f"{run}.curves.csv"), kind="small", arm="sequential ER", seed=0
-    )[:4]
-    data = erlib.load(settings["dataset"], download=False)
-    module = convolutional(data.x_train, settings["small"], 10, kernel=5, padding=2, seed=0)
-    net = ERNetwork(module)
-    curve = Curve(net, data.x_test, data.y_test, per_pass=rows[1]["updates"] / rows[1]["passes"])
+    curve = Curve(net, data.x_test, data.y_test, per_pass=per_pass)
 
     def watch(update):
         curve(update)
@@ -111,21 +76,46 @@ def test_the_first_updates_of_a_convolutional_network(run):
             raise Enough
 
     with pytest.raises(Enough):
-        sequential_fit(
-            net,
-            data.x_train,
-            data.y_train,
-            passes=settings["passes"],
-            batch_size=settings["batch"],
-            inverse="transpose",
-            first_update=False,
-            ridge=1.0,
-            seed=0,
-            watch=watch,
-        )
+        sequential_fit(net, data.x_train, data.y_train, seed=0, watch=watch, **settings)
     for found, row in zip(curve.rows, rows, strict=True):
         assert found["updates"] == row["updates"]
         assert found["accuracy"] == pytest.approx(row["accuracy"], abs=3 * IMAGES)
+
+
+@collected
+def test_the_beginning_of_a_training_curve(mnist):
+    rows = select(read_rows(CURVES), arm="sequential ER", seed=0)
+    settings = committed("04_training_curves")
+    net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
+    first_updates(
+        net,
+        mnist,
+        [row for row in rows if row["updates"] <= 60],
+        round(len(mnist.y_train) / settings["batch"]),
+        passes=settings["passes"] - 1,
+        batch_size=settings["batch"],
+    )
+
+
+@pytest.mark.parametrize("run", ["05_convolution", "05_convolution.cifar10"])
+def test_the_first_updates_of_a_convolutional_network(run):
+    settings = committed(run)
+    rows = select(
+        read_rows(paths.RESULTS / f"{run}.curves.csv"), kind="small", arm="sequential ER", seed=0
+    )
+    data = erlib.load(settings["dataset"], download=False)
+    module = convolutional(data.x_train, settings["small"], 10, kernel=5, padding=2, seed=0)
+    first_updates(
+        ERNetwork(module),
+        data,
+        rows[:4],
+        rows[1]["updates"] / rows[1]["passes"],
+        passes=settings["passes"],
+        batch_size=settings["batch"],
+        inverse="transpose",
+        first_update=False,
+        ridge=1.0,
+    )
 
 
 def test_depth_by_the_transpose(mnist):
