@@ -49,5 +49,5 @@ def observed_outputs(y, classes, dtype=torch.float32):
         raise ValueError(
             f"y: only one class ({int(labels[0])}) in {len(labels)} samples, nothing to tell apart"
         )
-    observed = torch.full((len(labels), classes), -1.0, dtype=dtype)
+    observed = torch.full((len(labels), classes), -1.0, dtype=dtype, device=labels.device)
     return observed.scatter_(1, labels[:, None], 1.0)

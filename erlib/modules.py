@@ -78,8 +78,8 @@ def _check_linear(name, linear, found, before):
         raise ValueError(
             f"{name}: the weight of {linear!r} is frozen or computed by something else"
         )
-    if linear.weight.device.type != "cpu":
-        raise ValueError(f"{name}: {linear!r} is on {linear.weight.device}; move it to the CPU")
+    if linear.weight.is_meta:
+        raise ValueError(f"{name}: {linear!r} is on the device meta, it has no weights yet")
     if isinstance(linear, nn.Conv2d):
         if linear.padding_mode != "zeros" or isinstance(linear.padding, str):
             raise ValueError(
@@ -94,7 +94,12 @@ def _check_linear(name, linear, found, before):
         raise ValueError(
             f"{name}: takes {takes} inputs, the layer before has {below.weight.shape[1]} outputs"
         )
-    allowed = {found[0].linear.weight.dtype} if found else {torch.float32, torch.float64}
+    first = found[0].linear.weight if found else linear.weight
+    if linear.weight.device != first.device:
+        raise ValueError(
+            f"{name}: {linear!r} is on {linear.weight.device}, the layers before on {first.device}"
+        )
+    allowed = {first.dtype} if found else {torch.float32, torch.float64}
     if linear.weight.dtype not in allowed:
         raise ValueError(
             f"{name}: found {linear.weight.dtype}, expected torch.float32 or torch.float64, the "

@@ -45,8 +45,9 @@ class ERNetwork(nn.Module):
     output : str
         Activation of the output units; tanh with observed outputs coded +1 and -1.
 
-    All arithmetic is done in the dtype of the layers; inputs of another floating dtype are
-    converted.
+    All arithmetic is done in the dtype of the layers, and on their device; inputs of another
+    floating dtype are converted. On a GPU (``net.to("cuda")``) inputs are tensors that are there,
+    labels may be anywhere.
 
     What is chosen, there being no loss and no learning rate to choose: the initial weights
     (`dense`), the coding of the classes (+1 for the class, -1 for the others), the penalty of each
@@ -189,7 +190,7 @@ class ERNetwork(nn.Module):
         targets = self._wanted(x, targets)
         if sample_weight is not None:
             dense_only(self, "a sweep with sample_weight")
-            sample_weight = checks.sample_weight(sample_weight, "x", x)
+            sample_weight = checks.sample_weight(sample_weight, "x", x).to(x.device)
         ridges = [ridge] * (len(self.layers) - 1) + [readout_ridge]
         for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
             checks.not_negative(name, value)
@@ -373,7 +374,8 @@ class ERNetwork(nn.Module):
         labels = class_labels(y, self.layers[-1].weight.shape[1])
         predicted = torch.as_tensor(self.predict(x))
         _same_length(predicted, labels)
-        return (predicted == labels).double().mean().item()
+        right = (predicted == labels.to(predicted.device)).sum()
+        return int(right) / len(labels)  # a mean on a GPU may differ in the last digit
 
     def save(self, path):
         """Write the network to a file, all or nothing; FileNotFoundError if there is no folder."""
@@ -429,6 +431,11 @@ class ERNetwork(nn.Module):
     def _inputs(self, x):
         x = checks.tensor("x", x)
         weight = self.layers[0].weight
+        if x.device != weight.device:
+            raise ValueError(
+                f"x: on {x.device}, the network is on {weight.device}; move one to the other, "
+                f"x.to({str(weight.device)!r}) or network.to({str(x.device)!r})"
+            )
         if isinstance(self.layers[0], ConvLayer) or not self.layers[0].reshapes:
             x = x.to(weight.dtype)
             self._check_shapes(x[:1])
@@ -458,7 +465,7 @@ class ERNetwork(nn.Module):
         """x `[n, d_in]` in the dtype of the network and class labels y, both checked."""
         x, labels = self._inputs(x), class_labels(y, self.layers[-1].weight.shape[1])
         _same_length(x, labels)
-        return x, labels
+        return x, labels.to(x.device)
 
     def problem(self, x, y, inverse, damping, steps):
         """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
@@ -472,7 +479,7 @@ class ERNetwork(nn.Module):
 
     def _observed(self, y):
         weight = self.layers[-1].weight
-        return observed_outputs(y, weight.shape[1], weight.dtype)
+        return observed_outputs(y, weight.shape[1], weight.dtype).to(weight.device)
 
     def _wanted(self, x, targets):
         if not isinstance(targets, (list, tuple)) or len(targets) != len(self.layers):
@@ -481,7 +488,7 @@ class ERNetwork(nn.Module):
         for index, (field, h_star) in enumerate(zip(self.trace(x[:1])[1], targets)):
             if h_star is not None:
                 name, shape = f"targets[{index}]", (len(x), *field.shape[1:])
-                h_star = checks.tensor(name, h_star, ndim=len(shape)).to(x.dtype)
+                h_star = checks.tensor(name, h_star, ndim=len(shape)).to(x)
                 if h_star.shape != shape:
                     raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
             wanted.append(h_star)
