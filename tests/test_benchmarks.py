@@ -1,5 +1,6 @@
 """The benchmarks of tables and streams: their statistics, and a small run of each."""
 
+import csv
 import importlib.util
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from scipy import stats
 
 from erlib import paths
+from erlib.tables import select
 
 FOLDER = paths.ROOT / "benchmarks"
 
@@ -84,3 +86,25 @@ def test_stream():
     command = [sys.executable, FOLDER / "stream.py", "--rows", "500", "--columns", "5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("500 rows") == 1 and done.stdout.count("accuracy 0.") == 2
+
+
+def test_long_trainings_are_chosen_on_a_validation_split_and_not_run_twice(tmp_path):
+    command = [sys.executable, FOLDER / "cifar10_long.py", "--dataset", "digits", "--device", "cpu"]
+    command += ["--channels", "4", "--passes", "1", "--workers", "2", "--output", tmp_path]
+
+    def rows_of(*seeds):
+        done = subprocess.run(
+            [*command, "--seeds", *seeds], capture_output=True, text=True, check=True
+        )
+        with (tmp_path / "cifar10_long.csv").open(newline="") as lines:
+            return list(csv.DictReader(lines)), done.stdout
+
+    rows, printed = rows_of("0")
+    for method in ("sequential ER", "Adam"):
+        tried = select(rows, part="validation", method=method)
+        best = max(tried, key=lambda row: float(row["accuracy"]))["setting"]
+        assert best in {row["setting"] for row in select(rows, part="test", method=method)}
+    assert printed.count(", test: 0.") == len(select(rows, part="test"))
+    more, printed = rows_of("0", "1")
+    assert more[: len(rows)] == rows and ", validation: 0." not in printed
+    assert printed.count("seed 1, test: 0.") == len(more) - len(rows) == len(rows) - 7
