@@ -97,14 +97,14 @@ def training_table(folder=None):
 
 
 def convolution_table(folder=None):
-    """Markdown: one update on fixed filters, and trained convolutional networks.
+    """Markdown: one update on fixed filters, trained layers on them and convolutional networks.
 
     Behind a semicolon: fields averaged over an image and its changed copy. Seconds are those of the
     fastest seed: runs of hours share their machine with others. What a further run repeats of an
     earlier one, as a reference with fewer seeds, is shown once.
 
-    From the tables ``05_convolution*.front_end.csv`` and ``.curves.csv`` in `folder`
-    (``results/full`` unless given); a line that says so if there is none.
+    From the tables ``05_convolution*.front_end.csv``, ``.second_layer.csv`` and ``.curves.csv`` in
+    `folder` (``results/full`` unless given); a line that says so if there is none.
     """
     files = _tables("05_convolution", "curves", folder)
     if not files:
@@ -124,6 +124,11 @@ def convolution_table(folder=None):
             name = f"one update, images {arm}{_fewer(group, count)}"
             line = [data, f"{filters} fixed filters", name, "; ".join(views), 1, _fastest(group)]
             lines.append(line)
+        second = select(read_rows(_beside(file, "second_layer")), arm="sequential ER")
+        network = f"{settings['study_filters']} fixed filters, {settings['second_units']} units"
+        name = f"units trained by sequential ER{_fewer(second, count)}"
+        line = [data, network, name, percent([row["accuracy"] for row in second], digits=2)]
+        lines.append([*line, settings["passes"], ""])
         for kind, arm in dict.fromkeys((row["kind"], row["arm"]) for row in rows):
             network = f"{kind}, {'-'.join(map(str, settings[kind]))}"
             curves = select(rows, kind=kind, arm=arm)

@@ -79,8 +79,15 @@ def convolution(curves):
         for arm, accuracy in (("as they are", 0.7), ("augmented", 0.71))
         for seed in (0, 1)
     ]
-    given = {"dataset": "toy", "small": [3, 4]}
-    return collect("05_convolution", given, {"curves": rows, "front_end": front}, curves)
+    second = [
+        {"arm": arm, "seed": seed, "accuracy": accuracy}
+        for arm, accuracy in (("random", 0.7), ("sequential ER", 0.8))
+        for seed in (0, 1)
+    ]
+    given = {"dataset": "toy", "small": [3, 4], "passes": 5}
+    given |= {"study_filters": 6, "second_units": 20}
+    tables = {"curves": rows, "front_end": front, "second_layer": second}
+    return collect("05_convolution", given, tables, curves)
 
 
 @pytest.fixture
@@ -126,12 +133,14 @@ def test_training_table_has_the_last_point_of_each_seed(curves):
 
 
 def test_convolution_table_has_the_front_end_and_the_last_points(convolution):
-    lines = [cells(line) for line in readme.convolution_table(convolution).splitlines()[2:5]]
+    lines = [cells(line) for line in readme.convolution_table(convolution).splitlines()[2:6]]
     assert lines[0][:3] == ["toy", "8 fixed filters", "one update, images as they are"]
     assert lines[0][3:] == ["70.00 ± 0.00", "1", "3"]
     assert lines[1][3] == "71.00 ± 0.00; 72.00 ± 0.00"
-    assert lines[2][:3] == ["toy", "small, 3-4", "sequential ER"]
-    assert lines[2][3].split()[0] == "91.00" and lines[2][4:] == ["5", "20"]
+    assert lines[2][:2] == ["toy", "6 fixed filters, 20 units"]
+    assert lines[2][2:] == ["units trained by sequential ER", "80.00 ± 0.00", "5", ""]
+    assert lines[3][:3] == ["toy", "small, 3-4", "sequential ER"]
+    assert lines[3][3].split()[0] == "91.00" and lines[3][4:] == ["5", "20"]
 
 
 def test_what_a_further_run_repeats_is_shown_once(convolution):
@@ -140,10 +149,12 @@ def test_what_a_further_run_repeats_is_shown_once(convolution):
         | {"seconds": 20.0, "accuracy": 0.9}
         for arm, passes in (("sequential ER", 5), ("tuned", 5))
     ]
-    given = {"dataset": "toy", "small": [3, 4], "seeds": [0]}
+    given = {"dataset": "toy", "small": [3, 4], "passes": 5, "seeds": [0]}
+    given |= {"study_filters": 6, "second_units": 20}
+    second = [{"arm": "sequential ER", "seed": 0, "accuracy": 0.8}]
     front = [{"arm": "augmented", "filters": 16, "seed": 0, "accuracy": 0.7, "both views": 0.7}]
     front[0] |= {"features": 128, "seconds": 5.0}
-    tables = {"curves": again, "front_end": front}
+    tables = {"curves": again, "front_end": front, "second_layer": second}
     collect("05_convolution.more", given, tables, convolution)
     table = readme.convolution_table(convolution)
     rows = [cells(line) for line in table.splitlines()[2:] if line.startswith("|")]
