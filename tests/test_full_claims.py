@@ -79,6 +79,29 @@ def test_91_of_fashion_mnist_takes_more_passes_in_which_adam_is_ahead():
     assert f"{wanted}{deep[0]:.2f} ± {deep[1]:.2f}." in text
 
 
+def test_24_passes_of_changed_images_of_cifar_10():
+    rows = read_rows(paths.RESULTS.parent / "benchmarks/cifar10_long.csv")
+    tried = select(rows, part="validation")
+    er = {row["setting"]: row["accuracy"] for row in select(tried, method="sequential ER")}
+    assert sorted(er, key=er.get) == [10, 3, 1, 0.3] and 0.004 < er[0.3] - er[1] < 0.006
+    rates = {row["setting"]: row["accuracy"] for row in select(tried, method="Adam")}
+    text = (paths.ROOT / "README.md").read_text("utf-8")
+    said = []
+    for method, setting in (("sequential ER", 1), ("Adam", max(rates, key=rates.get))):
+        found = select(rows, part="test", method=method, setting=setting)
+        assert sorted(row["seed"] for row in found) == [0, 1, 2]
+        fitted = 100 * np.mean([row["training"] for row in found])
+        mean, half = mean_interval([100 * row["accuracy"] for row in found])
+        said.append((f"{fitted:.1f}", f"{mean:.2f} ± {half:.2f}"))
+    (er_fits, er_knows), (adam_fits, adam_knows) = said
+    assert f"on {er_fits} % of the training images and {er_knows} % of the test" in text
+    whole, part = (
+        select(rows, method="sequential ER", setting=1, part=p) for p in ("test", "validation")
+    )
+    assert part[0]["training"] > max(row["training"] for row in whole) + 0.01
+    assert f"Adam on {adam_fits} and {adam_knows} (three seeds" in text
+
+
 def test_91_of_fashion_mnist_is_not_reached_soon_and_augmentation_costs_a_point():
     run = SETS["fashion_mnist"]
     assert max(ends(run, kind, "sequential ER").max() for kind in ("small", "deep")) < 91
