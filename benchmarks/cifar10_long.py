@@ -1,6 +1,6 @@
 """CIFAR-10 with many passes of changed images: does sequential ER go on learning? For a GPU.
 
-    python benchmarks/cifar10_long.py [--passes 30] [--device cuda] [--output results/benchmarks]
+    python benchmarks/cifar10_long.py [--passes 24] [--device cuda] [--output results/benchmarks]
 
 Notebook 05 ends after eight passes, where sequential ER knows its training images by heart and is
 behind Adam. Here both train the deeper network of 05 several times as long, every batch moved and
@@ -45,7 +45,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="cifar10-jpeg")
     parser.add_argument("--channels", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--passes", type=int, default=30)
+    parser.add_argument("--passes", type=int, default=24)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--workers", type=int, default=6)
