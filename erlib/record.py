@@ -43,7 +43,7 @@ def record(**values):
     for key, value in values.items():
         if not key.isidentifier():  # keys become names of files
             raise ValueError(f"record: {key!r} is no name; use letters, digits and _")
-        plain[key] = _plain(key, value)
+        plain[key] = as_plain(f"record: {key}", value)
     if not _in_a_run():
         return
     before = read_channel(os.environ[CHANNEL])["recorded"]
@@ -126,14 +126,19 @@ def print_environment():
 
 
 def write_atomically(path, content):
-    """Write text or bytes so that ``path`` holds the old content or the new, never a part of it."""
+    """Write text or bytes so that ``path`` holds the old content or the new, never a part of it.
+
+    Half a character, as in names of files that are no UTF-8, is written as JSON escapes it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            if isinstance(content, str):
+                content = content.encode("utf-8", "backslashreplace")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -147,6 +152,27 @@ def write_json(path, value):
     write_atomically(path, text + "\n")
 
 
+def as_plain(where, value):
+    """``value`` in the types of JSON; ``where`` names it in errors, as in ``table[2].loss``."""
+    if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}; only finite numbers can be recorded")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [as_plain(f"{where}[{i}]", item) for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"{where} has the key {key!r}; keys must be text")
+        return {key: as_plain(f"{where}.{key}", item) for key, item in value.items()}
+    raise ValueError(
+        f"{where} is of type {type(value).__name__}; "
+        "numbers, text, bool, None, arrays, and lists or dicts of them can be recorded"
+    )
+
+
 def _in_a_run():
     return bool(os.environ.get(CHANNEL))
 
@@ -154,27 +180,6 @@ def _in_a_run():
 def _append(**entries):
     with open(os.environ[CHANNEL], "a", encoding="utf-8") as channel:
         channel.write(json.dumps(entries, allow_nan=False) + "\n")
-
-
-def _plain(where, value):
-    """``value`` in the types of JSON; ``where`` names it in errors, as in ``table[2].loss``."""
-    if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
-        value = value.tolist()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"record: {where} is {value}; only finite numbers can be recorded")
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(f"{where}[{i}]", item) for i, item in enumerate(value)]
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise ValueError(f"record: {where} has the key {key!r}; keys must be text")
-        return {key: _plain(f"{where}.{key}", item) for key, item in value.items()}
-    raise ValueError(
-        f"record: {where} is of type {type(value).__name__}; "
-        "numbers, text, bool, None, arrays, and lists or dicts of them can be recorded"
-    )
 
 
 def _requirements():

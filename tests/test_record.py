@@ -158,3 +158,10 @@ def test_write_json_refuses_nan_and_keeps_the_old_file(tmp_path):
 def test_write_creates_folders_and_takes_bytes(tmp_path):
     write_atomically(tmp_path / "new" / "figure.png", b"\x89PNG")
     assert (tmp_path / "new" / "figure.png").read_bytes() == b"\x89PNG"
+
+
+def test_a_name_of_a_file_that_is_no_text_comes_back(tmp_path, channel):
+    name = os.fsdecode(b"caf\xe9")
+    record(name=name)
+    write_json(tmp_path / "result.json", read_channel(channel)["recorded"])
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8")) == {"name": name}
