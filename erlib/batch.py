@@ -15,13 +15,22 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from . import paths
 from .executors import executor, workers_of
 from .notebook_files import source_hash
 from .overview import Overview, label
 from .processes import FATAL
 from .record import write_atomically
-from .run_folder import DONE, FAILED, MISSING, log_file, state
+from .run_folder import (
+    ANOTHER,
+    DONE,
+    FAILED,
+    MISSING,
+    another_in,
+    log_file,
+    place_of,
+    runs_folder,
+    state,
+)
 
 SAME = "the same command goes on"
 
@@ -43,7 +52,8 @@ def run(
 ):
     """Perform the planned `runs` and return the ids of those that failed.
 
-    Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``) go for each run the
+    Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``, of the companion or, for
+    other notebooks, in the current folder) go for each run the
     executed ``<id>.ipynb``, its ``<id>.log`` and figures, and last, if it succeeded, ``<id>.json``
     with the recorded values and all that led to them.  A run that is done there already is skipped,
     so that an interrupted batch can be resumed; inside a notebook the finished pieces of an
@@ -55,10 +65,14 @@ def run(
     ``jobs`` runs are under way at once, or as many as ``dask`` has workers (`erlib.executors`).
     Another batch may work in the same folder: what it does is not done twice.
 
-    Raises ValueError before anything runs if the folder cannot be written, or, unless ``replace``,
-    if it holds a result of the same id that another notebook, other parameters or other code gave.
+    Raises ValueError before anything runs if the folder cannot be written, or, unless ``force``, if
+    it holds a result of the same id that another notebook, other parameters or other code gave.
+    With ``replace``, as sweeps do, older results are renewed, but a folder in which another
+    notebook of the same name has left any is refused.
     """
-    folder = Path(output).resolve() if output else _new_folder(runs[0].profile)
+    folder = Path(output).resolve() if output else _new_folder(runs)
+    if replace:
+        _refuse_another_notebook(folder, runs)
     states = states_in(folder, runs)
     if not (force or replace):
         _refuse_other_results(states, folder)
@@ -106,7 +120,11 @@ def states_in(folder, runs):
 
 
 def describe(runs, folder, only_failed=False, force=False, lines=6):
-    """The plan of a sweep in some lines: its points, and what of them is there already."""
+    """The plan of a sweep in some lines: its points, and what of them is there already.
+
+    Raises ValueError if the folder has results of another notebook of the same name.
+    """
+    _refuse_another_notebook(folder, runs)
     names = {DONE: DONE, MISSING: "not run yet", FAILED: FAILED}
     states = Counter(names.get(there, "to renew") for there in states_in(folder, runs).values())
     there = ", ".join(f"{count} {what}" for what, count in states.items() if count)
@@ -148,6 +166,7 @@ def _perform(runs, folder, settings, workers, overview, stop):
             while left and len(under_way) < workers.capacity():
                 each = left.popleft()
                 order = {"run": _plain(each), "folder": str(folder), "wait": wait, **settings}
+                order["place"] = place_of(each, folder)
                 under_way[workers.submit(order, partial(overview.at, each))] = each
             for future in concurrent.futures.wait(under_way, return_when=FIRST_COMPLETED).done:
                 each, end = under_way.pop(future), _end_of(future)
@@ -197,16 +216,27 @@ def _plain(run):
 
 
 def _goes_on(folder, same):
-    return SAME if same else f"the same command with --output {short(folder)} goes on"
+    where = shlex.quote(str(short(folder)))
+    return SAME if same else f"the same command with --output {where} goes on"
 
 
 def _refuse_other_results(states, folder):
     for id, there in states.items():
         if there not in (DONE, MISSING, FAILED):
+            file = folder / f"{id}.json"
+            file = file if file.exists() else file.with_suffix(".failed")
             raise ValueError(
-                f"{short(folder / f'{id}.json')} holds the result of {there}: "
+                f"{short(file)} holds the result of {there}: "
                 "give another output folder, or --force to replace it"
             )
+
+
+def _refuse_another_notebook(folder, runs):
+    """Points of two notebooks in one folder would be collected as those of one."""
+    if another := another_in(folder, runs[0]):
+        raise ValueError(
+            f"{short(folder)} holds results of {ANOTHER}, {another}: give another folder with --out"
+        )
 
 
 def _refuse_unwritable(folder):
@@ -218,12 +248,14 @@ def _refuse_unwritable(folder):
         raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None
 
 
-def _new_folder(profile):
-    name = f"{profile}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+def _new_folder(runs):
+    name = f"{runs[0].profile}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
-        folder = paths.RUNS / (name if number == 1 else f"{name}-{number}")
+        folder = runs_folder(runs) / (name if number == 1 else f"{name}-{number}")
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:  # another batch started in the same second
             continue
+        except OSError as error:
+            raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None

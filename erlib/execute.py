@@ -10,9 +10,20 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
+from papermill.iorw import LocalHandler, papermill_io
 
 from . import paths
-from .notebook_files import cells, first_line
+from .notebook_files import cells, first_line, parameter_cells
+
+
+class _Files(LocalHandler):
+    """Writes notebooks with half a character in them, as names of files can have."""
+
+    def write(self, buf, path):
+        super().write(buf.encode("utf-8", "backslashreplace").decode("utf-8"), path)
+
+
+papermill_io.register("/", _Files())  # what absolute paths begin with
 
 
 class NotebookFailed(Exception):
@@ -29,11 +40,16 @@ class NotebookFailed(Exception):
 def execute(notebook, output, *, parameters, variables, timeout, first=None, cell_started=None):
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
-    ``variables`` are set in the environment of the kernel alone; it executes the line ``first``
-    before any cell. ``cell_started`` is called with the number of each cell, how many there are,
-    and its first line.
+    With ``parameters``, papermill replaces the cell that it injected into the notebook before: what
+    that one set, they set too. ``variables`` are set in the environment of the kernel alone; it
+    executes the line ``first`` before any cell. ``cell_started`` is called with the number of each
+    cell, how many there are, and its first line.
     """
-    n_cells = sum(_is_code(cell) for cell in cells(notebook)) + bool(parameters)
+    before = next((assigned for injected, assigned in parameter_cells(notebook) if injected), None)
+    n_cells = sum(_is_code(cell) for cell in cells(notebook))
+    if parameters:
+        n_cells += before is None
+        parameters = {name: each.carried for name, each in (before or {}).items()} | parameters
     number, line = 0, "starting the kernel"
 
     def note(cell, cell_index):
@@ -44,8 +60,7 @@ def execute(notebook, output, *, parameters, variables, timeout, first=None, cel
 
     try:
         executed = papermill.execute_notebook(
-            notebook,
-            output,
+            *(str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, output)),
             parameters,
             kernel_name=NATIVE_KERNEL_NAME,
             language="python",

@@ -11,6 +11,7 @@ papermill's own marks cannot be trusted: after a timeout its output says "comple
 
 import contextlib
 import datetime
+import glob
 import json
 import os
 import queue
@@ -29,7 +30,7 @@ from .kept import FOLDER as KEPT
 from .notebook_files import source_hash
 from .processes import stop_tree
 from .record import CHANNEL, environment, read_channel, write_json
-from .run_folder import failure_file, is_done, log_file, result_file
+from .run_folder import ANOTHER, DONE, failure_file, log_file, place_of, result_file, state
 from .runs import Run
 from .verdicts import LEAVE_OUT
 
@@ -62,8 +63,11 @@ def outcome_of(run, folder, order, tell):
     began = time.monotonic()
     try:
         with lock:
-            if is_done(run, folder) and not order["force"]:
-                return {"end": "done already"}  # by another batch, since this one was planned
+            there = state(run, folder)  # after another batch, since this one was planned
+            if there == DONE and not order["force"]:
+                return {"end": "done already"}
+            if there.startswith(ANOTHER) and not order["force"]:
+                return {"end": "failed", "why": f"{run.id} is there, of {there}", "cell": False}
             began = time.monotonic()
             tell(begun=run.id)
             failure_file(run, folder).unlink(missing_ok=True)
@@ -86,7 +90,7 @@ def do(run, folder, order, tell):
         shutil.rmtree(folder / f"{run.id}.kept", ignore_errors=True)
     # From here on an older result would no longer belong to the notebook beside it.
     result.unlink(missing_ok=True)
-    for left in folder.glob(f"{run.id}.partial.*.jsonl"):
+    for left in folder.glob(f"{glob.escape(run.id)}.partial.*.jsonl"):
         left.unlink(missing_ok=True)
     # Kept if the notebook fails: hours may have gone into the values recorded until then. A name
     # for each attempt, so that the kernel of a process that was killed cannot write into this one.
@@ -125,6 +129,7 @@ def do(run, folder, order, tell):
         {
             "id": run.id,
             "notebook": run.notebook.name,
+            "place": place_of(run, folder),
             "notebook_sha256": sha256,
             "profile": run.profile,
             "parameters": run.parameters,

@@ -11,7 +11,9 @@ each one through :func:`parameter`, one line each::
     limit = parameter(int | None, limit=limit, at_least=1)
 """
 
+import contextlib
 import difflib
+import json
 import math
 import re
 import types
@@ -26,7 +28,11 @@ class _Yaml12(yaml.SafeLoader):
     yaml_implicit_resolvers: typing.ClassVar[dict] = {}  # none of version 1.1
 
 
+_SCALARS = []  # (pattern, what it is converted by)
+
+
 def _scalar(kind, pattern, convert):
+    _SCALARS.append((re.compile(pattern), convert))
     _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), None)
     _Yaml12.add_constructor(
         f"tag:yaml.org,2002:{kind}", lambda loader, node: convert(loader.construct_scalar(node))
@@ -34,7 +40,8 @@ def _scalar(kind, pattern, convert):
 
 
 # "None" is no YAML, but it is what a Python reader types.
-_scalar("null", r"^(?:~|null|Null|NULL|None|)$", lambda text: None)
+NULL = re.compile(r"^(?:~|null|Null|NULL|None|)$")
+_scalar("null", NULL, lambda text: None)
 _scalar("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", lambda text: text.lower() == "true")
 _scalar("int", r"^[-+]?[0-9]+(?:_[0-9]+)*$", int)
 _scalar("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", float)
@@ -50,9 +57,61 @@ def from_text(text):
     """
     try:
         return yaml.load(text, Loader=_Yaml12)  # a SafeLoader: it builds plain values only
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         shown = repr(text if len(text) <= 60 else f"{text[:56]} ...")
         raise ValueError(f"cannot be read as YAML: {shown} ({_one_line(error)})") from None
+
+
+class Typed(str):
+    """A value as it was typed, to be read (`from_typed`) once it is known what is wanted."""
+
+
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\']|\'\')*\'', re.DOTALL)
+
+
+def from_typed(text, as_text=False):
+    """The value that a word of the command line stands for: it is no document of YAML.
+
+    What begins with a bracket or a quote is JSON or YAML, anything else one plain value, or text as
+    it is. Where text is wanted (``as_text``), all is text as it is, but for quotes around it.
+
+    >>> from_typed("1e-3"), from_typed("[1, 2]"), from_typed("run #3"), from_typed('"3"')
+    (0.001, [1, 2], 'run #3', '3')
+    >>> from_typed("007", as_text=True), from_typed("'007'", as_text=True)
+    ('007', '007')
+
+    Raises ValueError with the place of the mistake.
+    """
+    bare = text if as_text else text.strip()
+    if as_text and not QUOTED.fullmatch(text):
+        return str(text)
+    if not bare.startswith(("[", "{", '"', "'")):
+        return next((convert(bare) for known, convert in _SCALARS if known.match(bare)), str(text))
+    try:
+        return json.loads(bare, parse_constant=from_text)  # YAML lacks some characters of JSON
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return from_text(bare)
+    except ValueError:
+        if as_text:
+            return str(text)
+        raise
+
+
+def typed(value):
+    """A value in the form in which `from_typed` reads it back, whether text is wanted or not.
+
+    >>> typed(3), typed("3"), typed([1, "a"]), typed("run #3")
+    ('3', '"3"', '[1, "a"]', 'run #3')
+    """
+    if isinstance(value, str) and value.isprintable():
+        try:
+            if value and from_typed(value) == value == from_typed(value, as_text=True):
+                return value
+        except ValueError:
+            pass
+    return json.dumps(value, ensure_ascii=False)
 
 
 def parameter(kind, /, *, among=None, at_least=None, at_most=None, above=None, **named):
@@ -130,7 +189,8 @@ def _one(name, value, item, rules, allowed):
     """``value`` as an ``item``, or the error that says why not."""
     found = value
     if item is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with contextlib.suppress(OverflowError):
+            value = float(value)
     if item is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     right_kind = isinstance(value, item) and not (item is int and isinstance(value, bool))

@@ -31,10 +31,10 @@ _processes, _stopped = set(), threading.Event()
 def perform(order, tell=None):
     """Do one run; returns how it ended.
 
-    `order` is a dict: the ``run``, its ``folder``, ``threads``, the seconds that a cell
-    (``timeout``) and all of it (``limit``) may take, whether its ``verdicts`` are checked, whether
-    to ``force`` it, and whether to ``wait`` if another batch is at it. `tell` is called with its
-    events on the way. The dict returned has ``end`` ("ok", "done already", "elsewhere", "failed" or
+    `order` is a dict: the ``run``, its ``folder``, the ``place`` of its notebook, ``threads``, the
+    seconds that a cell (``timeout``) and all of it (``limit``) may take, whether its ``verdicts``
+    are checked, whether to ``force`` it, and whether to ``wait`` if another batch is at it. `tell`
+    is called with its events on the way. The dict returned has ``end`` ("ok", "done already", "elsewhere", "failed" or
     "stopped"), ``why`` if it failed, and ``seconds``.
     """
     folder, id = Path(order["folder"]), order["run"]["id"]
@@ -49,7 +49,8 @@ def perform(order, tell=None):
     end.setdefault("seconds", round(time.monotonic() - began, 1))
     if end["end"] == "failed":
         with contextlib.suppress(OSError):  # a full disk: the run is then missing, not failed
-            write_json(folder / f"{id}.failed", {"run": order["run"], **end})
+            failure = {"run": order["run"], "place": order["place"], **end}
+            write_json(folder / f"{id}.failed", failure)
     return end
 
 

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import json
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from . import paths
 from .declared import Declared
 from .notebook_files import find_notebooks
-from .parameters import from_text, suggestion
+from .parameters import from_text, suggestion, typed
 
 PROFILES = ("quick", "full")
 
@@ -29,6 +28,7 @@ class Run:
     defaults: dict  #: of the notebook, for all others
     title: str = ""  #: what tells it from others in a list: of a sweep, its point
     known_as: str = ""  #: what `erlib run` calls it, if that is not its id
+    place: str = ""  #: its path in the companion, if it is one of its notebooks
 
     @property
     def parameters(self):
@@ -40,7 +40,7 @@ class Run:
         """The command line that repeats this run."""
         words = ["erlib", "run", self.known_as or self.id, "--profile", self.profile]
         for name, value in self.overrides.items():
-            words += ["-p", name, _as_text(value)]
+            words += ["-p", name, typed(value)]
         return shlex.join(words)
 
 
@@ -52,9 +52,10 @@ def plan(selection=(), *, profile="quick", overrides=None):
     per ``notebooks/full/NN_name*.yaml``, and the defaults where a notebook has none.  The path of
     a notebook somewhere else means that one, with its defaults.
 
-    Raises ValueError if something selected does not exist, if a YAML file is no mapping or belongs
-    to no notebook, if a parameter is none of its notebook's (papermill would only warn, and run
-    with the default), or if its value is not one that the notebook allows (`erlib.declared`).
+    Raises ValueError if something selected does not exist, if two notebooks have one name, if a
+    YAML file is no mapping or belongs to no notebook, if a parameter is none of its notebook's
+    (papermill would only warn, and run with the default), or if its value is not one that the
+    notebook allows (`erlib.declared`).
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}, allowed: {', '.join(PROFILES)}")
@@ -66,7 +67,20 @@ def plan(selection=(), *, profile="quick", overrides=None):
     others = [word for word in selection if word not in own]
     if others or not own:
         runs += _select(_of_the_companion(profile, overrides), others)
-    return [_checked(run) for run in runs]
+    return [_checked(run) for run in _of_different_names(runs)]
+
+
+def _of_different_names(runs):
+    """The runs, each once: the name is that of the files of a run."""
+    found = {}
+    for run in runs:
+        first = found.setdefault(run.id, run).notebook
+        if first.resolve() != run.notebook.resolve():
+            raise ValueError(
+                f"{first} and {run.notebook} have one name, {run.id}: run one after the other, "
+                "each with its own --output"
+            )
+    return list(found.values())
 
 
 def _is_elsewhere(word):
@@ -85,7 +99,9 @@ def _of_the_companion(profile, overrides):
     for notebook in notebooks:
         of_this = {id: v for id, v in settings.items() if id.split(".")[0] == notebook.stem}
         for id, values in (of_this or {notebook.stem: {}}).items():
-            runs.append(Run(id, notebook, profile, values, dict(overrides or {}), {}))
+            place = f"notebooks/{notebook.name}"
+            run = Run(id, notebook, profile, values, dict(overrides or {}), {}, place=place)
+            runs.append(run)
     return runs
 
 
@@ -94,6 +110,7 @@ def _checked(run):
     declared = Declared(run.notebook)
     try:
         settings, overrides = declared.values(run.settings), declared.values(run.overrides)
+        declared.refuse_to_lose(settings | overrides)
     except ValueError as error:
         if str(error).startswith(run.notebook.stem):
             raise
@@ -135,23 +152,14 @@ def _select(runs, selection):
             # A run's own name means that run alone; a notebook's that names no run, all its runs.
             matches = {run.id for run in runs if run.id == name}
             matches = matches or {run.id for run in runs if run.notebook.stem == name}
-        if not matches and len(Path(word).parts) > 1 and not Path(word).exists():
-            raise ValueError(f"there is no file {word}")
+        if len(Path(word).parts) > 1:
+            if Path(word).resolve().parent != paths.NOTEBOOKS.resolve():
+                matches = set()  # somebody else's of this name
+            if not matches and not Path(word).exists():
+                raise ValueError(f"there is no file {word}")
         if not matches:
             ids = [run.id for run in runs]
             hint = suggestion(name, ids)
             raise ValueError(f"no notebook {word!r}{hint}; there are: {', '.join(ids)}")
         chosen |= matches
     return [run for run in runs if run.id in chosen]
-
-
-def _as_text(value):
-    """``value`` in the form in which ``-p`` reads it back."""
-    return value if isinstance(value, str) and _means(value) == value else json.dumps(value)
-
-
-def _means(text):
-    try:
-        return from_text(text)
-    except ValueError:
-        return None

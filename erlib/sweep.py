@@ -14,9 +14,9 @@ import re
 import shlex
 from pathlib import Path
 
-from . import paths
 from .declared import Declared
-from .parameters import from_text
+from .parameters import QUOTED, Typed, from_text, from_typed, typed
+from .run_folder import runs_folder
 from .runs import plan
 
 MOST = 1_000_000  # points; more are a slip of the pen
@@ -40,55 +40,82 @@ def plan_sweep(selection, axes, fixed=None):
     found = plan([selection])
     if len(found) != 1:
         raise ValueError(f"{selection!r} means {len(found)} notebooks; a sweep is of one")
-    if size_of(axes) > MOST:
-        raise ValueError(f"this grid has {size_of(axes):,} points, allowed: {MOST:,}")
     declared = Declared(found[0].notebook)
+    if (size := size_of(axes, declared.takes_text)) > MOST:
+        raise ValueError(f"this grid has {size:,} points, allowed: {MOST:,}")
     fixed = declared.values(fixed or {})
     grid = {}
     for text in axes:
-        name, values = read_axis(text)
+        name, values = read_axis(text, takes_text=declared.takes_text)
         if name in grid or name in fixed:
             raise ValueError(f"{name} is given twice")
         values = [declared.value(name, value) for value in values]
-        grid[name] = [value for i, value in enumerate(values) if value not in values[:i]]
+        # By their JSON, in which 1 is not true.
+        grid[name] = [*{json.dumps(value, sort_keys=True): value for value in values}.values()]
+    declared.refuse_to_lose(fixed | grid)
     points = (dict(zip(grid, values)) for values in itertools.product(*grid.values()))
     return [_run_at(declared, found[0], fixed, point) for point in points]
 
 
-def size_of(axes):
+def size_of(axes, takes_text=None):
     """How many points these axes have, before any of them is made.
 
     >>> size_of(["hidden=10,20", "seed=0:10"])
     20
     """
-    return math.prod(len(read_axis(text)[1]) for text in axes)
+    return math.prod(len(read_axis(text, takes_text=takes_text)[1]) for text in axes)
 
 
-def read_axis(text, what="grid"):
+def read_axis(text, what="grid", takes_text=None):
     """The name and the values of an axis.
 
-    Values are YAML, separated by commas; ``a:b`` and ``a:b:step`` count from a up to b, without b,
-    as Python's range does.
+    Values are separated by commas, each as after ``-p`` (`erlib.parameters.from_typed`); ``a:b``
+    and ``a:b:step`` count from a up to b, without b, as Python's range does. Where
+    ``takes_text(name, value)`` says so, a value is left as it was `Typed`.
 
     >>> read_axis("ridge=1e-3,0.1")
     ('ridge', [0.001, 0.1])
     >>> read_axis("seed=0:3,10"), read_axis("widths=[50, 100],[300]")
     (('seed', [0, 1, 2, 10]), ('widths', [[50, 100], [300]]))
 
-    Raises ValueError if there is no name, no value, or a value is no YAML.
+    Raises ValueError if there is no name, no value, or a value cannot be read.
     """
+    name, items = split_axis(text, what)
+    found = []
+    for item in items:
+        if takes_text and takes_text(name, item):
+            found.append(item)
+        else:
+            try:
+                found += counted(item)
+            except ValueError as error:
+                raise ValueError(f"{what} {name}: {error}") from None
+    return name, found
+
+
+def split_axis(text, what):
+    """The name of an axis, and each of its values as it was `Typed`."""
     name, mark, values = text.partition("=")
     name = name.strip()
     if not mark or not name.isidentifier():
         raise ValueError(f"{what} {text!r}: expected name=value,value,... such as seed=0:10")
-    try:
-        items = from_text(f"[{values}]")
-    except ValueError as error:
-        raise ValueError(f"{what} {name}: {error}") from None
-    found = [value for item in items for value in _counted(f"{what} {name}", item)]
-    if not found:
+    items = _split(values)
+    if not any(items):
         raise ValueError(f"{what} {name}: there is no value in {values!r}")
-    return name, found
+    if not all(items):
+        raise ValueError(f'{what} {name}: nothing between commas in {values!r}; "" is empty text')
+    return name, items
+
+
+def counted(item):
+    """The value of an item of an axis, in a list, or the range that it stands for."""
+    numbers = re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", item)
+    if not numbers:
+        return [from_typed(item)]
+    start, end, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
+    if step == 0 or not range(start, end, step):
+        raise ValueError(f"{item} holds no number")
+    return range(start, end, step)
 
 
 def read_fixed(file):
@@ -104,7 +131,7 @@ def read_fixed(file):
 
 def default_folder(runs):
     """The folder of a sweep that names none: the same again for the same notebook."""
-    return paths.RUNS / f"sweep-{runs[0].notebook.stem}"
+    return runs_folder(runs) / f"sweep-{runs[0].notebook.stem}"
 
 
 def point_text(values):
@@ -124,18 +151,33 @@ def _run_at(declared, whole, fixed, point):
     )
 
 
-def _counted(where, item):
-    numbers = re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", item) if isinstance(item, str) else None
-    if not numbers:
-        return [item]
-    start, end, step = int(numbers[1]), int(numbers[2]), int(numbers[3] or 1)
-    if step == 0 or not range(start, end, step):
-        raise ValueError(f"{where}: {item} holds no number")
-    return range(start, end, step)
+def _split(values):
+    """The items between commas that are in no quotes or brackets; a last comma ends the last."""
+    items, item, depth, at = [], "", 0, 0
+    while at < len(values):
+        quoted = None
+        if not item.strip() or (depth and item.rstrip()[-1] in "[{,:"):
+            quoted = QUOTED.match(values, at)
+        if quoted and not depth and values[quoted.end() :].lstrip()[:1] not in ("", ","):
+            quoted = None  # 'tis, and not a quote
+        piece = quoted[0] if quoted else values[at]
+        at += len(piece)
+        if piece == "," and not depth:
+            items.append(item)
+            item = ""
+            continue
+        depth = max(0, depth + (piece in "[{") - (piece in "]}"))
+        item += piece
+    items += [item] if item.strip() else []
+    return [Typed(item.strip()) for item in items]
 
 
 def _short(value):
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    text = value if isinstance(value, str) else json.dumps(value)
-    return shlex.quote(text.replace(", ", ","))
+    text = typed(value) if isinstance(value, str) else _compact(value)
+    return shlex.quote(_compact(value) if "," in text and isinstance(value, str) else text)
+
+
+def _compact(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from erlib.batch import describe, run, states_in, threads_each
 from erlib.code_state import code_state
 from erlib.notebook_files import source_hash
 from erlib.runs import plan
+from erlib.sweep import plan_sweep
 
 # With kernels
 
@@ -84,11 +87,13 @@ def no_kernel(monkeypatch):
         spy.executed.append(run["id"])
         if run["id"] in spy.broken:
             with open(f"{stem}.failed", "w") as file:
-                json.dump({"run": run, "why": spy.why, "seconds": 1.0}, file)
+                failure = {"run": run, "why": spy.why, "seconds": 1.0, "place": order["place"]}
+                json.dump(failure, file)
             return {"end": "failed", "why": spy.why, "seconds": 1.0, "cell": True}
         parameters = run["defaults"] | run["settings"] | run["overrides"]
         result = {"parameters": parameters, "recorded": {}, "code": code_state(["regress.py"])}
-        result["notebook_sha256"] = source_hash(paths.NOTEBOOKS / os.path.basename(run["notebook"]))
+        result["notebook_sha256"] = source_hash(Path(run["notebook"]))
+        result["place"] = order["place"]
         with open(f"{stem}.json", "w") as file:
             json.dump(result, file)
         return {"end": "ok", "seconds": 1.0}
@@ -218,3 +223,78 @@ def test_a_plan_tells_what_is_there(three, place, no_kernel):
     run(plan(["1-2"]), output=place / "out")
     text = describe(plan(), place / "out")
     assert text.splitlines()[0] == "01_first: 3 runs: 1 done, 1 failed, 1 not run yet"
+
+
+@pytest.fixture
+def twins(place, no_kernel):
+    """Two notebooks of one name and content, with other files beside them."""
+    for folder in ("a", "b"):
+        (place / folder).mkdir()
+    file = write_notebook("train", parameters="x = 1").rename(place / "a" / "train.ipynb")
+    shutil.copy(file, place / "b" / "train.ipynb")
+    return no_kernel
+
+
+def test_a_result_is_of_its_own_notebook_alone(twins, place):
+    one, other = plan(["a/train.ipynb"]), plan(["b/train.ipynb"])
+    run(one, output=place / "o")
+    assert result_of(place / "o", "train")["place"] == "../a/train.ipynb"
+    assert states_in(place / "o", one) == {"train": "done"}
+    with pytest.raises(ValueError, match=r"train\.json .* another notebook, .*/a/train\.ipynb"):
+        run(other, output=place / "o")
+    run(other, output=place / "o", force=True)
+    assert states_in(place / "o", other) == {"train": "done"}
+    assert twins.executed == ["train", "train"]
+    for moved in ("a", "b", "o"):
+        (place / "moved" / moved).parent.mkdir(exist_ok=True)
+        (place / moved).rename(place / "moved" / moved)
+    there = plan([str(place / "moved/b/train.ipynb")])
+    assert states_in(place / "moved/o", there) == {"train": "done"}
+
+
+def test_a_failure_is_of_its_own_notebook_alone(twins, place):
+    twins.broken = {"train"}
+    run(plan(["a/train.ipynb"]), output=place / "o")
+    with pytest.raises(ValueError, match=r"train\.failed .* another notebook, .*/a/train\.ipynb"):
+        run(plan(["b/train.ipynb"]), output=place / "o")
+    run(plan(["a/train.ipynb"]), output=place / "o")
+    assert twins.executed == ["train", "train"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_sweep_mixes_no_two_notebooks(twins, place, fails):
+    one, other = plan_sweep("a/train.ipynb", ["x=1"]), plan_sweep("b/train.ipynb", ["x=2"])
+    twins.broken = {one[0].id} if fails else set()
+    run(one, output=place / "o", replace=True)
+    with pytest.raises(ValueError, match=r"o holds results of another notebook, .*/a/train\.ipynb"):
+        run(other, output=place / "o", replace=True, force=True)
+    with pytest.raises(ValueError, match="another notebook"):
+        describe(other, place / "o")
+    assert "1 run" in describe(one, place / "o")
+    assert twins.executed == [one[0].id]
+
+
+def test_a_result_that_does_not_say_where_its_notebook_is_counts_by_its_name(twins, place):
+    one, other = plan(["a/train.ipynb"]), plan(["b/train.ipynb"])
+    run(one, output=place / "o")
+    result = result_of(place / "o", "train")
+    del result["place"]
+    (place / "o/train.json").write_text(json.dumps(result))
+    assert states_in(place / "o", other) == {"train": "done"}
+
+
+def test_true_is_no_result_of_1(place, no_kernel):
+    write_notebook("01_any", parameters="x = None")
+    run(plan(overrides={"x": 1}), output=place / "o")
+    with pytest.raises(ValueError, match="other values of x"):
+        run(plan(overrides={"x": True}), output=place / "o")
+
+
+def test_the_folder_of_a_run_that_names_none(twins, place, monkeypatch):
+    write_notebook("01_first", parameters="x = 1")
+    (place / "here").mkdir()
+    monkeypatch.chdir(place / "here")
+    run(plan(["1"]))
+    run(plan(["../a/train.ipynb"]))
+    assert len(list(place.glob("runs/*/01_first.json"))) == 1
+    assert len(list(place.glob("here/runs/*/train.json"))) == 1

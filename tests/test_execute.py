@@ -1,6 +1,8 @@
 """One notebook in its kernel; a kernel costs a second, so the shared batch is looked at."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +12,9 @@ from small_notebooks import result_of, write_notebook
 from erlib import paths
 from erlib.batch import run
 from erlib.one_run import THREAD_VARIABLES
+from erlib.record import write_atomically
 from erlib.runs import plan
+from erlib.show import describe, find
 
 
 def test_the_kernel_is_this_interpreter_in_the_notebooks_folder(batch):
@@ -77,3 +81,48 @@ def test_two_runs_at_once_do_not_meet(tmp_path):
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     assert not list(paths.NOTEBOOKS.glob("kernel-*")), "sockets are kept elsewhere"
+
+
+def test_what_is_recorded_is_what_the_kernel_used(place):
+    """In notebooks that were executed before, whatever is given."""
+    used = """import json, os
+with open(os.environ["ERLIB_RECORD"], "a") as channel:
+    channel.write(json.dumps({"recorded": {"used": [n, rate, str(cap), file]}}) + "\\n")
+print(file)"""
+    parameters = "n = 2**5\nrate = 0.5\ncap = 1e999\nfile = 'x'"
+    write_notebook("01_new", used, parameters=parameters)
+    file = os.fsdecode(b"caf\xe9")
+    assert run(plan(overrides={"n": 50, "file": file}), output=place / "new") == []
+    for name in ("02_as_it_is", "03_other_given", "04_same_given", "05_edited"):
+        shutil.copy(place / "new/01_new.ipynb", paths.NOTEBOOKS / f"{name}.ipynb")
+    edited = nbformat.read(paths.NOTEBOOKS / "05_edited.ipynb", 4)
+    edited.cells[1].source = "n = 1\nrate = 0.75"
+    edited.cells[2].source += "cap = float('inf')"
+    write_atomically(paths.NOTEBOOKS / "05_edited.ipynb", nbformat.writes(edited))
+    edited.cells = edited.cells[2:]
+    edited.cells[0].source += "\nrate = 2.5"
+    write_atomically(paths.NOTEBOOKS / "06_only.ipynb", nbformat.writes(edited))
+    given = {"02": {}, "03": {"rate": 3}, "04": {"n": 60}, "05": {"rate": 4}, "06": {"rate": 5}}
+    runs = [each for number, values in given.items() for each in plan([number], overrides=values)]
+    assert run(runs, output=place / "again") == []
+    for number, n, rate in (
+        ("02", 50, 0.5),
+        ("03", 50, 3.0),
+        ("04", 60, 0.5),
+        ("05", 50, 4.0),
+        ("06", 50, 5.0),
+    ):
+        (left,) = (place / "again").glob(f"{number}*.json")
+        result = json.loads(left.read_text(encoding="utf-8"))
+        assert result["recorded"]["used"] == [n, rate, "inf", file]
+        values = result["parameters"]
+        assert (values["n"], values["rate"], values["file"]) == (n, rate, file)
+
+
+def test_names_that_are_no_text_or_patterns(place, monkeypatch):
+    for name in ("{x} [1] *", os.fsdecode(b"caf\xe9")):
+        own = write_notebook("mine", "raise KeyError(n)", parameters=f"n = {name!r}")
+        own.rename(place / f"{name}.ipynb")
+        assert run(plan([f"{name}.ipynb"], overrides={"n": "é→"}), output=place / "out") == [name]
+        text = describe(find(name, [place / "out"]))
+        assert "KeyError: 'é→'" in text and 'n = "\\u00e9' in text

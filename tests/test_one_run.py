@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from small_notebooks import result_of
+from small_notebooks import result_of, write_notebook
 
 from erlib import one_run
 from erlib.execute import NotebookFailed
@@ -52,3 +52,28 @@ def test_a_run_that_another_process_is_at_is_left_alone(three, place):
     with one_run.FileLock(place / "out" / ".locks" / run.id):
         told = outcome_of(run, place / "out", json.loads(json.dumps(ORDER)), lambda **event: None)
     assert told == {"end": "elsewhere"}
+
+
+def test_the_result_of_another_notebook_is_not_its_own(place, monkeypatch):
+    monkeypatch.setattr(one_run, "execute", lambda *_, **__: None)
+    runs = []
+    for folder in ("a", "b"):
+        (place / folder).mkdir()
+        write_notebook("train", "pass").rename(place / folder / "train.ipynb")
+        runs += plan([f"{folder}/train.ipynb"])
+    assert outcome_of(runs[0], place / "out", ORDER, lambda **event: None)["end"] == "ok"
+    assert result_of(place / "out", "train")["place"] == "../a/train.ipynb"
+    told = outcome_of(runs[1], place / "out", ORDER, lambda **event: None)
+    assert told["end"] == "failed" and "another notebook" in told["why"]
+    forced = ORDER | {"force": True}
+    assert outcome_of(runs[1], place / "out", forced, lambda **event: None)["end"] == "ok"
+
+
+def test_a_name_is_no_pattern(place, monkeypatch):
+    monkeypatch.setattr(one_run, "execute", lambda *_, **__: None)
+    write_notebook("mine", "pass").rename(place / "[1] train.ipynb")
+    (place / "out").mkdir()
+    (place / "out/[1] train.partial.7.jsonl").write_text("")
+    (run,) = plan(["[1] train.ipynb"])
+    assert outcome_of(run, place / "out", ORDER, lambda **event: None)["end"] == "ok"
+    assert not list((place / "out").glob("*.partial.*"))

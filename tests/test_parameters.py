@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given as given_some
+from hypothesis import strategies as st
 
-from erlib.parameters import from_text, parameter, suggestion
+from erlib.parameters import from_text, from_typed, parameter, suggestion, typed
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,37 @@ def test_exactly_one_parameter_is_named():
 
 def test_no_suggestion_for_a_word_like_none():
     assert suggestion("zzz", ["hidden"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("run #3", "run #3"),
+        ("#ff0000", "#ff0000"),
+        ("a: b", "a: b"),
+        ("@home", "@home"),
+        ("- x", "- x"),
+        ("!x &y *z", "!x &y *z"),
+        (" 3 ", 3),
+        ("null", None),
+        ("{a: 1}", {"a": 1}),
+        ("'x, y'", "x, y"),
+        ('"\\ud83d\\ude00"', "😀"),
+    ],
+)
+def test_what_is_typed_is_no_document(text, value):
+    assert from_typed(text) == value
+
+
+TEXT = st.text(max_size=12) | st.text("\"'[]{}#:, -0123e.nul\\\ud8ff\x7f", max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner | TEXT) | st.dictionaries(TEXT, inner | TEXT),
+    max_leaves=6,
+)
+
+
+@given_some(TEXT, VALUES)
+def test_what_is_shown_can_be_typed(text, value):
+    assert from_typed(typed(text)) == from_typed(typed(text), as_text=True) == text
+    assert repr(from_typed(typed(value))) == repr(value)

@@ -1,8 +1,11 @@
 """Planned runs."""
 
+import shlex
+
 import pytest
 from small_notebooks import write_notebook, write_settings
 
+from erlib.parameters import Typed
 from erlib.runs import plan
 
 
@@ -75,3 +78,41 @@ def test_the_command_repeats_the_run(three):
     write_notebook("04_text", parameters="name = 'x'")
     tricky = plan(["4"], overrides={"name": "3"})[0].command
     assert tricky.endswith("""-p name '"3"'"""), "text that looks like a number stays text"
+
+
+@pytest.mark.parametrize("text", ["007", "a: b", "[x] y", "'tis", '"q"', " x ", "", "é\n\udce9"])
+def test_the_command_repeats_a_text(place, text):
+    write_notebook("01_text", parameters="title = 'x'\nany = None")
+    overrides = {"title": text, "any": text}
+    words = shlex.split(plan(["1"], overrides=overrides)[0].command)[5:]
+    given = dict(zip(words[1::3], map(Typed, words[2::3])))
+    assert plan(["1"], overrides=given)[0].overrides == overrides
+
+
+@pytest.fixture
+def same_name(three, place):
+    """Notebooks in two folders with the name of one of the companion, and of one another."""
+    for folder in ("a", "b"):
+        (place / folder).mkdir()
+        for name in ("01_first", "train"):
+            file = write_notebook(name, parameters="hidden = 1")
+            file.rename(place / folder / file.name)
+    write_notebook("01_first", parameters="hidden = 1")
+
+
+def test_two_notebooks_of_one_name_are_refused(same_name):
+    with pytest.raises(ValueError, match=r"a/train\.ipynb and .*b/train\.ipynb have one name"):
+        plan(["a/train.ipynb", "b/train.ipynb"])
+    with pytest.raises(ValueError, match=r"a/01_first\.ipynb and .*notebooks/01_first\.ipynb have"):
+        plan(["1", "a/01_first.ipynb"])
+    assert [run.id for run in plan(["a/train.ipynb", "2", "b/../a/train.ipynb"])] == [
+        "train",
+        "02_second",
+    ]
+
+
+def test_a_path_is_that_file_and_no_other(same_name):
+    assert plan(["a/01_first.ipynb"])[0].place == ""
+    assert plan(["notebooks/01_first"])[0].place == "notebooks/01_first.ipynb"
+    with pytest.raises(ValueError, match=r"there is no file c/01_first\.ipynb"):
+        plan(["c/01_first.ipynb"])

@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,9 @@ from erlib.sweep import default_folder, plan_sweep, read_axis, read_fixed
         ("a=[1, 2],[3]", [[1, 2], [3]]),
         ("a='x, y',z", ["x, y", "z"]),
         ("a=1:30x", ["1:30x"]),
+        ("a=run #3,a: b,@home", ["run #3", "a: b", "@home"]),
+        ("a=don't,won't", ["don't", "won't"]),
+        ("a={x: [1, 2]},'[',f[1,2],", [{"x": [1, 2]}, "[", "f[1,2]"]),
     ],
 )
 def test_values_of_an_axis(text, values):
@@ -32,6 +37,7 @@ def test_values_of_an_axis(text, values):
         ("=1", "expected name=value"),
         ("a b=1", "expected name=value"),
         ("a=", "no value"),
+        ("a=1,,2", "nothing between commas"),
         ("a=3:3", "3:3 holds no number"),
         ("a=0:3:0", "0:3:0 holds no number"),
         ("a=[1", "grid a: cannot be read as YAML"),
@@ -86,14 +92,35 @@ def test_a_point_that_is_given_twice_is_one(three):
     assert len(plan_sweep("1", ["hidden=1,1,1e0"])) == 1
 
 
+def test_values_of_text_stay_as_they_are(place):
+    write_notebook("01_text", parameters="title = 'x'\nany = None")
+    runs = plan_sweep("1", ["title=007,1:30,true,[draft] x,'tis,'a, b','[',a#b"])
+    titles = [run.overrides["title"] for run in runs]
+    assert titles == ["007", "1:30", "true", "[draft] x", "'tis", "a, b", "[", "a#b"]
+    again = plan_sweep("1", ["title=" + ",".join(_typed(run.title) for run in runs)])
+    assert again == runs, "each point as it can be typed"
+
+
+def _typed(title):
+    (word,) = shlex.split(title.removeprefix("title="))
+    return word
+
+
+def test_true_is_another_value_than_1(place):
+    write_notebook("01_any", parameters="any = None")
+    runs = plan_sweep("1", ["any=1,true,0,false,1"])
+    assert [repr(run.overrides["any"]) for run in runs] == ["1", "True", "0", "False"]
+    assert len(ids(runs)) == 4
+
+
 @pytest.mark.parametrize(
     ("selection", "axes", "fixed", "complaint"),
     [
         ("1", ["hiden=1"], {}, "did you mean 'hidden'"),
         ("1", ["hidden=1", "hidden=2"], {}, "hidden is given twice"),
         ("1", ["hidden=1"], {"hidden": 2}, "hidden is given twice"),
-        ("1", ["hidden=big"], {}, "hidden is 'big', allowed: an integer"),
-        ("1", [], {"hidden": "big"}, "hidden is 'big', allowed: an integer"),
+        ("1", ["hidden=big"], {}, "hidden is 'big', allowed: a number"),
+        ("1", [], {"hidden": "big"}, "hidden is 'big', allowed: a number"),
         ("1-2", ["hidden=1"], {}, "means 2 notebooks"),
         ("1", ["hidden=0:9000", "seeds=0:9000"], {}, "81,000,000 points, allowed: 1,000,000"),
         ("7", ["hidden=1"], {}, "no notebook '7'"),
@@ -126,3 +153,10 @@ def test_fixed_values_from_a_file(tmp_path):
 
 def test_the_same_folder_again_without_naming_it(three):
     assert default_folder(plan_sweep("1", [])) == paths.RUNS / "sweep-01_first"
+
+
+def test_results_of_ones_own_notebook_are_kept_where_one_is(place, monkeypatch):
+    (place / "mine").mkdir()
+    write_notebook("mine", parameters="n = 1").rename(place / "mine" / "study.ipynb")
+    monkeypatch.chdir(place / "mine")
+    assert default_folder(plan_sweep("study.ipynb", [])) == place / "mine/runs/sweep-study"
