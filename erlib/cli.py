@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,10 +10,20 @@ import click
 
 from . import __version__, light_imports  # noqa: F401
 from .datasets_cli import data
-from .parameters import from_text
+from .parameters import Typed
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Main(click.Group):
+    """The command line, which no character that a terminal cannot show brings to a stop."""
+
+    def main(self, *arguments, **options):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*arguments, **options)
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="erlib")
 def main():
     """Run the notebooks of this companion, and keep their data and results.
@@ -35,18 +46,6 @@ def _mistakes_as_usage_errors():
         sys.exit(130)  # what there is to say has been said
 
 
-class _Yaml(click.ParamType):
-    """A value written as YAML: 3, 1e-3, false, [1, 2], mnist."""
-
-    name = "value"
-
-    def convert(self, value, param, ctx):
-        try:
-            return from_text(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 def _options(*options):
     """Several options as one decorator."""
 
@@ -63,10 +62,10 @@ _timeout = click.option("--timeout", type=_seconds, help="Seconds a cell may tak
 _values = click.option(
     "-p",
     "overrides",
-    type=(str, _Yaml()),
+    type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="Set a parameter.",
+    help="Set a parameter: 3, 1e-3, false, [1, 2], mnist.",
 )
 _how = _options(
     click.option("--force", is_flag=True, help="Run again what is done already."),
@@ -91,7 +90,7 @@ _how = _options(
 def _once(overrides):
     if len(dict(overrides)) < len(overrides):
         raise ValueError("-p sets the same parameter twice")
-    return dict(overrides)
+    return {name: Typed(value) for name, value in overrides}
 
 
 @main.command()
@@ -111,7 +110,7 @@ def _once(overrides):
 def run(selection, profile, overrides, **how):
     """Run notebooks into a new folder below runs/.
 
-    SELECTION is numbers (3), ranges (1-3) or names (03_one_update); all if there is none.
+    SELECTION is numbers (3), ranges (1-3), names (03_one_update) or files; all if there is none.
     """
     from . import batch, runs  # loading papermill takes a second that other commands can do without
 
@@ -161,6 +160,7 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
         fixed = (sweep.read_fixed(params) if params else {}) | _once(overrides)
         planned = sweep.plan_sweep(notebook, axes, fixed)
         folder = Path(out or sweep.default_folder(planned)).resolve()
+        shown = shlex.quote(str(batch.short(folder)))
         threads = threads or batch.threads_each(jobs, dask)
         at_once = f"{jobs} at once" if dask is None else f"by dask at {dask}"
         click.echo(batch.describe(planned, folder, only_failed, how["force"]))
@@ -178,10 +178,10 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
             **how,
         )
     if failed:
-        where = "" if out is None else f" --out {batch.short(folder)}"
+        where = "" if out is None else f" --out {shown}"
         click.echo(f"the same command again runs what failed; erlib show ID{where} says why")
     else:
-        click.echo(f"erlib collect {batch.short(folder)}")
+        click.echo(f"erlib collect {shown}")
     sys.exit(1 if failed else 0)
 
 
@@ -209,13 +209,15 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
     erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
     """
     from . import collect as results
-    from .sweep import read_axis
+    from .sweep import split_axis
 
     with _mistakes_as_usage_errors():
         found, others = results.read_runs(folder, mixed=mixed)
         rows = results.rows_of(found, table=table)
+        if table and (lacking := len(found) - len(results.with_table(found, table))):
+            others[f"without table {table}"] = lacking
         for text in where:
-            rows = results.select(rows, *read_axis(text, "where"))
+            rows = results.select(rows, *split_axis(text, "where"))
         if value and not plot:
             raise ValueError("--value is the column that --plot draws")
         columns = [column.strip() for column in by.split(",")] if by else []
@@ -239,7 +241,7 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
     if not any(result["recorded"] for result in found):
         click.echo("nothing was recorded: erlib.record(name=value) in the notebook", err=True)
     if tables and not table:
-        there = ", ".join(f"{name} ({length} rows a run)" for name, length in tables.items())
+        there = ", ".join(f"{name} (up to {most} rows a run)" for name, most in tables.items())
         click.echo(f"tables: {there}; --table NAME shows one", err=True)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import fmean
 
 from .intervals import mean_interval
-from .parameters import suggestion
+from .parameters import from_typed, suggestion
 from .run_folder import read_result
+from .sweep import counted
 from .tables import markdown
 
 #: Columns that say where a row is from, not what was found.
@@ -50,23 +51,51 @@ def read_runs(folder, *, mixed=False):
     return sorted(results, key=_by_parameters), +others
 
 
+class Nested(str):
+    """A list or dict as text, for a table; `value` is itself."""
+
+    def __new__(cls, value):
+        text = super().__new__(cls, value)
+        text.value = value
+        return text
+
+
 def tables_in(results):
-    """Names of the recorded tables, with the rows that the first run has."""
-    return {
-        name: len(value)
-        for name, value in results[0]["recorded"].items()
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-    }
+    """Names of the recorded tables, with the most rows that a run has.
+
+    A table is a list of dicts; in some of the runs it may be empty.
+    """
+    found = {}
+    for result in results:
+        for name, value in result["recorded"].items():
+            if _is_table(value) and value:
+                found[name] = max(len(value), found.get(name, 0))
+    return found
+
+
+def with_table(results, table):
+    """Those of the results that recorded this table, be it an empty one.
+
+    Raises ValueError if none did, or no run has a row in it.
+    """
+    found = [result for result in results if _is_table(result["recorded"].get(table))]
+    known = tables_in(results)
+    if table not in known:
+        if found:
+            raise ValueError(f"table {table!r} has no row in any run")
+        has = f"there are: {', '.join(known)}" if known else "no run recorded one"
+        raise ValueError(f"there is no table {table!r}{suggestion(table, known)}; {has}")
+    return found
 
 
 def rows_of(results, *, table=None):
     """The tidy rows of `results`: a list of flat dicts with the same keys.
 
-    Raises ValueError if a run did not record the `table`.
+    Of a `table`, those of the runs that recorded it; ValueError if there are none (`with_table`).
     """
     names = varying(results)
     rows = []
-    for result in results:
+    for result in results if table is None else with_table(results, table):
         where = {name: _flat(result["parameters"].get(name)) for name in names}
         origin = {
             "id": result["id"],
@@ -86,14 +115,22 @@ def rows_of(results, *, table=None):
     return [{column: row.get(column) for column in order} for row in rows]
 
 
-def select(rows, name, values):
-    """The rows with one of the `values` in that column; ValueError if there is none."""
+def select(rows, name, words):
+    """The rows with one of these values in that column, as they are typed after ``--where``.
+
+    A word stands for what it does after ``-p`` or ``--grid``, so that 1 is neither true nor "1"; if
+    no row has that, for the text that it is. Raises ValueError if there is none.
+    """
     _check_columns(rows, [name])
-    found = [row for row in rows if row[name] in values]
-    if not found:
-        there = ", ".join(map(str, dict.fromkeys(row[name] for row in rows)))
-        raise ValueError(f"no row has {name} {' or '.join(map(str, values))}; there are: {there}")
-    return found
+    chosen = set()
+    for word in words:
+        there = [at for at, row in enumerate(rows) if _is_one_of(row[name], _meant(word))]
+        text = from_typed(word, as_text=True)
+        chosen |= {*there} or {at for at, row in enumerate(rows) if _alike(row[name], text)}
+    if not chosen:
+        there = ", ".join(dict.fromkeys(str(row[name]) for row in rows))
+        raise ValueError(f"no row has {name} {' or '.join(words)}; there are: {there}")
+    return [rows[at] for at in sorted(chosen)]
 
 
 def means(rows, by, parameters=()):
@@ -108,13 +145,15 @@ def means(rows, by, parameters=()):
     seed = next((name for name in SEEDS if name in rows[0] and name not in by), None)
     groups = {}
     for number, row in enumerate(rows):
-        by_seed = groups.setdefault(tuple(row[name] for name in by), {})
+        # 1 and true would be one key
+        key = tuple((isinstance(row[name], bool), row[name]) for name in by)
+        by_seed = groups.setdefault(key, {})
         by_seed.setdefault(row[seed] if seed else number, []).append(row)
     set_or_origin = {*by, *SEEDS, *parameters, *ORIGIN[2:]}
     measured = [name for name in rows[0] if name not in set_or_origin]
     found = []
     for key, by_seed in groups.items():
-        line = dict(zip(by, key)) | {"n": len(by_seed)}
+        line = {name: value for name, (_, value) in zip(by, key)} | {"n": len(by_seed)}
         for name in measured:
             values = [[row[name] for row in rows] for rows in by_seed.values()]
             if all(_is_number(value) for of_seed in values for value in of_seed):
@@ -153,10 +192,6 @@ def _found(result, table):
     if table is None:
         plain = result["recorded"].items()
         return [{k: v for k, v in plain if not isinstance(v, (list, dict))}]
-    if table not in tables_in([result]):
-        known = tables_in([result])
-        has = f"there are: {', '.join(known)}" if known else "there is none"
-        raise ValueError(f"{result['id']} has no table {table!r}{suggestion(table, known)}; {has}")
     return [{k: _flat(v) for k, v in row.items()} for row in result["recorded"][table]]
 
 
@@ -181,7 +216,37 @@ def _flat(value):
     """A list of one as its item; other lists and dicts as text."""
     if isinstance(value, list) and len(value) == 1:
         return _flat(value[0])
-    return str(value) if isinstance(value, (list, dict)) else value
+    return Nested(value) if isinstance(value, (list, dict)) else value
+
+
+def _is_table(value):
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _meant(word):
+    """The values that a word names: none if it can only be text."""
+    try:
+        return counted(word)
+    except ValueError:
+        return []
+
+
+def _is_one_of(cell, values):
+    if isinstance(values, range):
+        return _is_number(cell) and cell in values
+    return any(_alike(cell, _flat(value)) for value in values)
+
+
+def _alike(a, b):
+    """Equal, where true is not 1 and a list is not its text."""
+    if isinstance(a, Nested) and isinstance(b, Nested):
+        return _alike(a.value, b.value)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    kinds = [(isinstance(each, Nested), isinstance(each, bool)) for each in (a, b)]
+    return kinds[0] == kinds[1] and a == b
 
 
 def _is_number(value):
@@ -193,6 +258,8 @@ def _differing(results):
     states, differing = {}, {}
     for result in results:
         code = {result["notebook"]: result["notebook_sha256"], **(result["code"] or {})}
+        if place := result.get("place"):  # of the same name and content, with other data beside it
+            code[f"place of {result['notebook']}"] = place
         for name, state in code.items():
             if states.setdefault(name, state) != state:
                 differing[name] = True

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def publish(folders, to=None):
             drawn = (folder / "figures" / file.stem).glob("*.p[nd][gf]")
             figures[file.stem] = sorted(drawn)
             _refuse_local_paths(results[file.stem], file.stem)
+            words = shlex.split(results[file.stem].get("command", ""))
+            _refuse_local_paths(words, f"{file.stem}.command")
         stems = {file.stem for file in finished}
         unfinished += [n.stem for n in sorted(folder.glob("*.ipynb")) if n.stem not in stems]
 
@@ -41,6 +44,8 @@ def publish(folders, to=None):
     for id, result in results.items():
         tables = {key: v for key, v in result["recorded"].items() if _is_table(v)}
         result["recorded"] = {k: v for k, v in result["recorded"].items() if k not in tables}
+        if result.get("place", "").startswith("."):  # the folders of somebody's own notebook
+            result["place"] = Path(result["place"]).name
         result["tables"] = {key: f"{id}.{key}.csv" for key in tables}
         target = to / f"{id}.json"
         old = json.loads(target.read_text(encoding="utf-8"))["tables"] if target.is_file() else {}

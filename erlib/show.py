@@ -1,5 +1,6 @@
 """One run of a batch, for people: what it was, what it found, or why it failed."""
 
+import glob
 import json
 from pathlib import Path
 
@@ -14,18 +15,21 @@ LINES = 12  # of a table, of a log
 def find(name, folders=None):
     """The file of the run called `name`, an id, the beginning of one or of its hash, or a file.
 
-    Looked for in `folders`, or in all of ``runs/``, newest first. Raises ValueError if there is
-    none or more than one.
+    Looked for in `folders`, or in all of ``runs/`` here and in the companion, newest first. Raises
+    ValueError if there is none or more than one.
     """
     if Path(name).suffix == ".json" and Path(name).is_file():
         return Path(name)
-    places = [Path(folder) for folder in folders or sorted(paths.RUNS.glob("*"), key=_age)]
+    if not folders:
+        of_runs = {path.resolve() for path in (paths.RUNS, Path("runs"))}
+        folders = sorted((each for runs in of_runs for each in runs.glob("*/")), key=_age)
+    places = [Path(folder) for folder in folders]
     for place in places:
         files = [
             file
             for ending in (".json", ".failed")
             for beginning in ("", "*-")
-            for file in place.glob(f"{beginning}{name}*{ending}")
+            for file in place.glob(f"{beginning}{glob.escape(name)}*{ending}")
         ]
         exact = [file for file in files if _id(file) == name]
         found = exact or sorted({_id(file): file for file in sorted(files)}.values())
@@ -35,7 +39,8 @@ def find(name, folders=None):
         if found:
             return found[0]
     if not places:
-        raise ValueError(f"no run {name!r}: there is none in {paths.RUNS}; --out names a folder")
+        there = " or ".join(dict.fromkeys(map(str, (paths.RUNS, Path("runs").resolve()))))
+        raise ValueError(f"no run {name!r}: there is none in {there}; --out names a folder")
     raise ValueError(f"no run {name!r} in {', '.join(map(str, places))}")
 
 
@@ -111,7 +116,7 @@ def _files(file, id):
 
 
 def _id(file):
-    return file.name.removesuffix(".json").removesuffix(".failed")
+    return file.stem
 
 
 def _age(folder):

@@ -1,10 +1,13 @@
 import json
+import os
+import shlex
 import subprocess
 import sys
 
 import nbformat
 import pytest
 from click.testing import CliRunner
+from finished_runs import finished
 from nbformat.v4 import new_code_cell, new_notebook
 
 import erlib
@@ -85,6 +88,7 @@ def test_parameters_are_read_as_yaml(executed):
         (("sweep", "1"), "give at least one --grid"),
         (("sweep", "no/such.ipynb", "--grid", "a=1"), "there is no file no/such.ipynb"),
         (("show", "03"), "no run '03'"),
+        (("run", "-p", "rate", "1e999"), "rate is inf"),
     ],
 )
 def test_a_mistake_is_a_usage_error_before_anything_runs(executed, words, complaint):
@@ -115,3 +119,23 @@ def test_python_m_erlib():
     command = [sys.executable, "-m", "erlib", "--version"]
     shown = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=True)
     assert erlib.__version__ in shown.stdout
+
+
+def test_what_a_terminal_cannot_show_stops_nothing(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    finished(tmp_path / "runs", "01_a", parameters={}, recorded={"text": "a → b", "name": name})
+    for words in (["--csv"], []):
+        shown = subprocess.run(
+            [sys.executable, "-m", "erlib", "collect", tmp_path / "runs", *words],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        )
+        assert shown.returncode == 0 and "a \\u2192 b" in shown.stdout and "caf" in shown.stdout
+
+
+def test_what_is_printed_can_be_typed(executed, tmp_path, monkeypatch):
+    (tmp_path / "my place").mkdir()
+    monkeypatch.chdir(tmp_path / "my place")
+    shown = call("sweep", "1", "--grid", "rate=1", "--out", "it's here")
+    assert shown.output.splitlines()[-1] == "erlib collect " + shlex.quote("it's here")

@@ -1,9 +1,22 @@
 import io
+import json
 
 import pytest
+from click.testing import CliRunner
 from finished_runs import finished
 
-from erlib.collect import as_csv, as_text, means, read_runs, rows_of, select, tables_in, varying
+from erlib.cli import main
+from erlib.collect import (
+    as_csv,
+    as_text,
+    means,
+    read_runs,
+    rows_of,
+    select,
+    tables_in,
+    varying,
+    with_table,
+)
 
 
 def test_a_row_for_each_run_in_the_order_of_the_parameters(sweep):
@@ -64,6 +77,77 @@ def test_some_of_the_rows(sweep):
         select(rows, "arm", ["z"])
     with pytest.raises(ValueError, match="no column 'amr'"):
         select(rows, "amr", ["x"])
+
+
+@pytest.fixture
+def of_all_kinds(tmp_path):
+    """A run for each value of one parameter."""
+    values = [
+        1,
+        True,
+        0.5,
+        "1",
+        "007",
+        "[draft] x",
+        None,
+        [20, 60],
+        ["20", 60],
+        {"a": 1, "b": [2]},
+        [3],
+    ]
+    for number, value in enumerate(values):
+        finished(tmp_path, f"01_a-{number}", parameters={"x": value}, recorded={"number": number})
+    return values, rows_of(read_runs(tmp_path)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        (["1"], [0]),
+        (["1.0"], [0]),
+        (["true"], [1]),
+        (["0.5"], [2]),
+        (['"1"'], [3]),
+        (["007"], [4]),
+        (["[draft] x"], [5]),
+        (["null"], [6]),
+        (["[20, 60.0]"], [7]),
+        (["[a]", "['20', 60]"], [8]),
+        (["{b: [2], a: 1}"], [9]),
+        (["3"], [10]),
+        (["[3]"], [10]),
+        (["0:4"], [0, 10]),
+    ],
+)
+def test_rows_by_any_value(of_all_kinds, words, numbers):
+    assert sorted(row["number"] for row in select(of_all_kinds[1], "x", words)) == numbers
+
+
+def test_true_is_another_group_than_1(of_all_kinds):
+    assert len(means(of_all_kinds[1], ["x"])) == len(of_all_kinds[0])
+
+
+def test_a_table_that_is_empty_in_one_run_or_missing(sweep):
+    finished(sweep, "01_a-e", parameters={"width": 1}, recorded={"rows": [], "none": []})
+    finished(sweep, "01_a-f", parameters={"width": 2}, recorded={"score": 2, "rows": 7})
+    finished(sweep, "01_a-g", parameters={"width": 3}, recorded={"other": [{"t": 1}] * 3})
+    results, _ = read_runs(sweep)
+    assert tables_in(results) == {"rows": 2, "other": 3}
+    assert len(rows_of(results, table="rows")) == 12 and len(with_table(results, "rows")) == 7
+    assert len(rows_of(results, table="other")) == 3
+    with pytest.raises(ValueError, match="table 'none' has no row in any run"):
+        rows_of(results, table="none")
+    shown = CliRunner().invoke(main, ["collect", str(sweep), "--table", "other", "--csv"])
+    assert shown.exit_code == 0 and "left out: 8 without table other" in shown.output
+
+
+def test_two_notebooks_of_one_name_are_not_mixed(sweep):
+    for place in ("../a/01_a.ipynb", "../b/01_a.ipynb"):
+        finished(sweep, f"01_a-{place[3]}", parameters={"width": 1}, recorded={})
+        file = sweep / f"01_a-{place[3]}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"place": place}))
+    with pytest.raises(ValueError, match=r"they differ in place of 01_a\.ipynb"):
+        read_runs(sweep)
 
 
 def test_csv_can_be_read_back(sweep):

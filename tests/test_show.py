@@ -42,6 +42,24 @@ def test_none_or_several_is_an_error_that_lists_them(folder):
         find("zz")
 
 
+def test_found_in_the_current_folder_too(folder, place, monkeypatch):
+    (place / "here").mkdir()
+    monkeypatch.chdir(place / "here")
+    finished(place / "here", "none", parameters={}, recorded={})
+    assert find("77").name == "01_b-77.json"
+    (place / "here/runs").mkdir()
+    finished(place / "here/runs/mine", "study-5", parameters={}, recorded={})
+    assert find("study").name == "study-5.json" and find("77").name == "01_b-77.json"
+
+
+@pytest.mark.parametrize("id", ["[1] train", "what*?", "a.failed"])
+def test_a_name_is_no_pattern(folder, id):
+    finished(folder, id, parameters={}, recorded={})
+    assert find(id).name == f"{id}.json"
+    (folder / f"{id}.ipynb").write_text("")
+    assert notebook_of(find(id)).name == f"{id}.ipynb"
+
+
 def test_what_it_was_and_found(folder):
     text = describe(find("12ab"))
     for part in (
