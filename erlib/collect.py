@@ -137,9 +137,10 @@ def means(rows, by, parameters=()):
     """Mean, half of its 95 % interval and number of seeds, over all rows with the same `by`.
 
     Rows of the same seed count as one, their mean: they are no repetitions. Without a column of
-    seeds each row counts. A dict a group: the columns `by`, ``n``, and for each column of numbers
-    that is neither of these nor one of the `parameters`, its mean under its name and the half of
-    its interval under ``<name> ±`` (None for n = 1). Raises ValueError if there is no such column.
+    seeds each row counts. A dict a group: the columns `by`, ``n`` (``count`` if ``n`` is one of
+    these), and for each column of numbers that is neither of these nor one of the `parameters`, its
+    mean under its name and the half of its interval under ``<name> ±`` (None for n = 1). Raises
+    ValueError if there is no such column.
     """
     _check_columns(rows, by)
     seed = next((name for name in SEEDS if name in rows[0] and name not in by), None)
@@ -153,7 +154,8 @@ def means(rows, by, parameters=()):
     measured = [name for name in rows[0] if name not in set_or_origin]
     found = []
     for key, by_seed in groups.items():
-        line = {name: value for name, (_, value) in zip(by, key)} | {"n": len(by_seed)}
+        line = {name: value for name, (_, value) in zip(by, key)}
+        line["count" if "n" in by else "n"] = len(by_seed)
         for name in measured:
             values = [[row[name] for row in rows] for rows in by_seed.values()]
             if all(_is_number(value) for of_seed in values for value in of_seed):

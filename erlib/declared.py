@@ -78,10 +78,15 @@ class Declared:
             hint = suggestion(name, known)
             raise ValueError(f"{self.notebook.stem} has no parameter {name!r}{hint}; {has}")
         if name in self._late:
-            raise ValueError(f"no value of {name} arrives: a later cell of parameters sets it again")
+            raise ValueError(
+                f"no value of {name} arrives: a later cell of parameters sets it again"
+            )
         if isinstance(given, Typed):
             given = self._read(name, given)
-        given = as_plain(name, given)
+        try:
+            given = as_plain(name, given)
+        except RecursionError:
+            raise ValueError(f"{name} is a list that holds itself") from None
         try:
             return as_plain(name, self._checked(name, given))
         except ValueError as error:

@@ -12,6 +12,7 @@ papermill's own marks cannot be trusted: after a timeout its output says "comple
 import contextlib
 import datetime
 import glob
+import hashlib
 import json
 import os
 import queue
@@ -97,7 +98,10 @@ def do(run, folder, order, tell):
     channel = folder / f"{run.id}.partial.{os.getpid()}.jsonl"
     # Two data sets through one notebook draw figures of the same names: a folder for each.
     figures = folder / "figures" / run.id
-    pieces = folder / f"{run.id}.kept"  # finished pieces of an earlier attempt (erlib.kept)
+    shutil.rmtree(figures, ignore_errors=True)
+    # Finished pieces of an earlier attempt (erlib.kept), of this notebook and no other of its name.
+    kept, place = folder / f"{run.id}.kept", place_of(run, folder)
+    pieces = kept / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     threads = order["threads"]
     variables = {CHANNEL: channel, "ERLIB_FIGURES": figures, KEPT: pieces}
     variables |= dict.fromkeys(THREAD_VARIABLES, threads) if threads else {}
@@ -129,7 +133,7 @@ def do(run, folder, order, tell):
         {
             "id": run.id,
             "notebook": run.notebook.name,
-            "place": place_of(run, folder),
+            "place": place,
             "notebook_sha256": sha256,
             "profile": run.profile,
             "parameters": run.parameters,
@@ -146,7 +150,7 @@ def do(run, folder, order, tell):
         },
     )
     channel.unlink(missing_ok=True)
-    shutil.rmtree(pieces, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)
     with contextlib.suppress(OSError):
         figures.rmdir()  # if it drew none
 

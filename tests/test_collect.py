@@ -127,6 +127,11 @@ def test_true_is_another_group_than_1(of_all_kinds):
     assert len(means(of_all_kinds[1], ["x"])) == len(of_all_kinds[0])
 
 
+def test_a_column_n_is_not_the_number_of_rows():
+    found = means([{"n": 5, "score": 1.0}, {"n": 5, "score": 3.0}], ["n"])
+    assert found[0]["n"] == 5 and found[0]["count"] == 2 and found[0]["score"] == 2
+
+
 def test_a_table_that_is_empty_in_one_run_or_missing(sweep):
     finished(sweep, "01_a-e", parameters={"width": 1}, recorded={"rows": [], "none": []})
     finished(sweep, "01_a-f", parameters={"width": 2}, recorded={"score": 2, "rows": 7})

@@ -162,6 +162,7 @@ def test_what_is_typed_is_read_as_what_is_wanted(unruled, name, typed, value):
         ("nothing", "[" * 2000, "nothing cannot be read as YAML"),
         ("nothing", "[!!timestamp 2024-01-01]", r"nothing\[0\] is of type date"),
         ("nothing", "{1: 2}", "nothing has the key 1"),
+        ("nothing", "[&a [*a]]", "nothing is a list that holds itself"),
         ("rate", "1" + "0" * 400, "allowed: a number"),
         ("flag", "1", "flag is 1, allowed: true or false"),
         ("seeds", "[true]", r"seeds\[0\] is True"),

@@ -1,6 +1,7 @@
 """The process of a run: what it does when the kernel does not start."""
 
 import json
+from pathlib import Path
 
 import pytest
 from small_notebooks import result_of, write_notebook
@@ -67,6 +68,28 @@ def test_the_result_of_another_notebook_is_not_its_own(place, monkeypatch):
     assert told["end"] == "failed" and "another notebook" in told["why"]
     forced = ORDER | {"force": True}
     assert outcome_of(runs[1], place / "out", forced, lambda **event: None)["end"] == "ok"
+
+
+def test_what_another_notebook_left_is_not_taken_up(place, monkeypatch):
+    seen = []
+
+    def stopped(*_, variables, **__):
+        for variable in ("ERLIB_KEPT", "ERLIB_FIGURES"):
+            folder = Path(variables[variable])
+            seen.append([file.name for file in folder.glob("*")])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"of-{len(seen)}").write_text("")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(one_run, "execute", stopped)
+    for folder in ("a", "b"):
+        (place / folder).mkdir()
+        write_notebook("train", "pass").rename(place / folder / "train.ipynb")
+    for folder in ("a", "b", "a"):
+        (run,) = plan([f"{folder}/train.ipynb"])
+        with pytest.raises(KeyboardInterrupt):
+            outcome_of(run, place / "out", ORDER, lambda **event: None)
+    assert seen == [[], [], [], [], ["of-1"], []]
 
 
 def test_a_name_is_no_pattern(place, monkeypatch):

@@ -70,11 +70,11 @@ def test_publish_refuses_before_it_writes(tmp_path):
 
 def test_no_folder_of_a_machine_is_published(tmp_path):
     folder = finished(tmp_path / "run", "01_a")
-    result = {"id": "01_a", "recorded": {}, "place": "../../home/me/01_a.ipynb"}
+    result = {"id": "01_a", "recorded": {}, "place": "../../data/me/01_a.ipynb"}
     (folder / "01_a.json").write_text(json.dumps(result))
     publish([folder], tmp_path / "to")
     assert result_of(tmp_path / "to", "01_a")["place"] == "01_a.ipynb"
-    result["command"] = "erlib run '/home/me/my notebooks/01_a.ipynb' --profile quick"
+    result["command"] = "erlib run '/data/me/my notebooks/01_a.ipynb' --profile quick"
     (folder / "01_a.json").write_text(json.dumps(result))
     with pytest.raises(ValueError, match=r"01_a\.command\[2\] is a path on this machine"):
         publish([folder], tmp_path / "to")
