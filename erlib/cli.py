@@ -229,7 +229,7 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
                 raise ValueError("--plot needs --by, its first column across, and --value")
             if not Path(plot).parent.is_dir():
                 raise ValueError(f"--plot {plot}: there is no folder {Path(plot).parent}")
-            draw(shown, columns, value, plot, log=log)
+            draw(results.in_whole_characters(shown), columns, value, plot, log=log)
             click.echo(f"wrote {plot}")
         elif to:
             results.as_csv(shown)
@@ -241,7 +241,9 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
     if not any(result["recorded"] for result in found):
         click.echo("nothing was recorded: erlib.record(name=value) in the notebook", err=True)
     if tables and not table:
-        there = ", ".join(f"{name} (up to {most} rows a run)" for name, most in tables.items())
+        there = ", ".join(
+            f"{name} ({results.length_of(found, name)} rows a run)" for name in tables
+        )
         click.echo(f"tables: {there}; --table NAME shows one", err=True)
 
 

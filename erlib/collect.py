@@ -73,6 +73,13 @@ def tables_in(results):
     return found
 
 
+def length_of(results, table):
+    """How many rows a table has in a run: ``2``, or ``up to 2``."""
+    most = tables_in(results)[table]
+    alike = all(tables_in([result]).get(table) == most for result in results)
+    return f"{most}" if alike else f"up to {most}"
+
+
 def with_table(results, table):
     """Those of the results that recorded this table, be it an empty one.
 
@@ -165,6 +172,19 @@ def means(rows, by, parameters=()):
         if all(_is_number(line[name]) for line in found):
             found.sort(key=lambda line: line[name])
     return found
+
+
+def in_whole_characters(rows):
+    """The rows with what is no text, in names of files, as it can be drawn."""
+    return [
+        {
+            name: value.encode("utf-8", "backslashreplace").decode("utf-8")
+            if isinstance(value, str)
+            else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def as_csv(rows, to=None):

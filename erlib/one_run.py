@@ -43,6 +43,7 @@ def main():
     orders = queue.Queue()
     threading.Thread(target=_read, args=[orders], daemon=True).start()
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
 
     def tell(**event):
         print(json.dumps(event), file=told, flush=True)

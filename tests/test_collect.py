@@ -1,5 +1,6 @@
 import io
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from erlib.cli import main
 from erlib.collect import (
     as_csv,
     as_text,
+    length_of,
     means,
     read_runs,
     rows_of,
@@ -138,6 +140,7 @@ def test_a_table_that_is_empty_in_one_run_or_missing(sweep):
     finished(sweep, "01_a-g", parameters={"width": 3}, recorded={"other": [{"t": 1}] * 3})
     results, _ = read_runs(sweep)
     assert tables_in(results) == {"rows": 2, "other": 3}
+    assert length_of(results, "rows") == "up to 2" and length_of(results[-1:], "rows") == "2"
     assert len(rows_of(results, table="rows")) == 12 and len(with_table(results, "rows")) == 7
     assert len(rows_of(results, table="other")) == 3
     with pytest.raises(ValueError, match="table 'none' has no row in any run"):
@@ -196,3 +199,12 @@ def test_what_is_unfinished_is_told(sweep):
     (sweep / "empty").mkdir()
     with pytest.raises(ValueError, match="empty holds no finished run"):
         read_runs(sweep / "empty")
+
+
+def test_names_that_are_no_text_are_drawn(tmp_path):
+    for seed in range(2):
+        parameters = {"file": os.fsdecode(b"caf\xe9"), "seed": seed}
+        finished(tmp_path, f"01_a-{seed}", parameters=parameters, recorded=parameters)
+    words = ["--by", "file", "--value", "seconds", "--plot", str(tmp_path / "a.png")]
+    shown = CliRunner().invoke(main, ["collect", str(tmp_path), *words])
+    assert shown.exit_code == 0 and (tmp_path / "a.png").is_file(), shown.output
