@@ -21,6 +21,7 @@ _HARMLESS = {
     for name in "list range tuple dict set len min max sum abs round int float str bool sorted zip "
     "enumerate".split()
 }
+_HARMLESS["print"] = lambda *_, **__: None
 
 
 def find_notebooks():
@@ -88,9 +89,10 @@ def parameter_cells(notebook):
             raise ValueError(f"{name}: the parameters cell is no Python: {error}") from None
         assigned = {}
         for statement in statements:
-            names = _set_by(statement)
-            names |= {name: statement for name in _changed_by(statement) if name in namespace}
-            known = _ran(statement, namespace)
+            names, known = _set_by(statement), _ran(statement, namespace)
+            for name in _changed_by(statement, known):
+                if isinstance(namespace.get(name), (list, dict, set)):
+                    names[name] = statement
             for name, node in names.items():
                 text = ast.get_source_segment(source, node)
                 assigned[name] = Assigned(text, _is_literal(node), known)
@@ -179,9 +181,11 @@ def _stored(node):
     return [name for child in inside for name in _stored(child)]
 
 
-def _changed_by(statement):
-    """The names whose content it may change: ``a[0] = 1``, ``a.b = 1``, ``a.append(1)``."""
+def _changed_by(statement, known):
+    """The names whose content it may change: ``a[0] = 1``, ``a.append(1)``, ``shuffle(a)``."""
     for node in ast.walk(statement):
+        if isinstance(statement, ast.Expr) and not known and isinstance(node, ast.Name):
+            yield node.id
         call = isinstance(statement, ast.Expr) and isinstance(node, ast.Attribute)
         if call or isinstance(getattr(node, "ctx", None), ast.Store):
             while isinstance(node, (ast.Attribute, ast.Subscript)):

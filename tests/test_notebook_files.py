@@ -45,6 +45,8 @@ def test_declared_parameters_with_their_values(place):
             dict(a="{1, 2}", b="b'x'", c="{1: 2}", d="1j"),
         ),
         ("a = [1]\na.append(open)", {"a": "a.append(open)"}),
+        ("a = [1, 2]\nb = 1\nprint(a)\nshuffle(a, b)", {"a": "shuffle(a, b)", "b": 1}),
+        ("a = [1, 2]\nprint(a)\nlen(a)", {"a": [1, 2]}),
         ("a = [1]\na.append(a)\nb = 10**5000", {"a": "a.append(a)", "b": "10**5000"}),
         ("try:\n    import x\n    a = 1\nexcept:\n    a = 2", None),
         # lines for IPython
