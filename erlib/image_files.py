@@ -6,6 +6,7 @@ import math
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +81,8 @@ def read_cifar10(folder):
 def read_class_folders(place):
     """The images of ``{train,test}/<class>/`` in a folder or a zip, and the names of the classes.
 
-    Rows are interleaved: the first image of each class, then the second of each, ...
+    A class folder may have folders of its own, whose images belong to the class. Rows are
+    interleaved: the first image of each class, then the second of each, ...
     """
     root = _opened(place)
     classes, others = (_class_names(root, split) for split in SPLITS)
@@ -135,14 +137,24 @@ def _class_names(root, split):
 
 
 def _image_files(folder):
-    files = [
-        file
-        for file in folder.iterdir()
-        if not file.name.startswith(".") and file.suffix.lower() in _IMAGE_SUFFIXES
-    ]
+    files = list(_images_below(folder, ()))
     if not files:
         raise ValueError(f"{folder}: no images")
-    return sorted(files, key=lambda file: file.name)
+    return [file for _, file in sorted(files, key=lambda found: found[0])]
+
+
+def _images_below(folder, way, seen=()):
+    """Names from the class folder down, and the file, of each image; links in a circle end."""
+    place = folder.resolve() if isinstance(folder, Path) else None
+    if place is not None and place in seen:
+        return
+    for child in folder.iterdir():
+        if child.name.startswith("."):
+            continue
+        if child.is_dir():
+            yield from _images_below(child, (*way, child.name), (*seen, place))
+        elif Path(child.name).suffix.lower() in _IMAGE_SUFFIXES:
+            yield (*way, child.name), child
 
 
 def _read_image(file):
@@ -154,7 +166,7 @@ def _read_image(file):
         with Image.open(io.BytesIO(file.read_bytes())) as image:
             mode = image.mode
             pixels = np.asarray(image.convert(modes[mode])) if mode in modes else None
-    except (OSError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # Pillow has many kinds, one for each way to be damaged or too large
         raise ValueError(f"{file}: cannot be read as an image ({error})") from error
     if pixels is None:  # transparency or 16 bits: what to drop is not for erlib to decide
         raise ValueError(f"{file}: expected a grey or RGB image of 8 bits, found mode {mode}")
