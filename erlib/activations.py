@@ -38,7 +38,8 @@ class Activation:
     """An activation by its formulas; each maps a tensor elementwise to a tensor of its shape.
 
     Attributes: `name`; `f`, the output; `slope`, f'; `factor`, g = h / f(h), which may be given the
-    outputs f(h) beside h; `inverse`, f^-1 (NaN where f never takes the value).
+    outputs f(h) beside h; `inverse`, f^-1 (NaN where f never takes the value); `between`, the ends
+    of what f takes, or comes as close to as one likes.
 
     >>> import torch
     >>> tanh = activation("tanh")
@@ -54,6 +55,7 @@ class Activation:
     slope: Callable
     factor: Callable
     inverse: Callable
+    between: tuple = (-math.inf, math.inf)
 
     def __repr__(self):
         return f"Activation({self.name!r})"
@@ -87,6 +89,7 @@ _ACTIVATIONS = {
             slope=lambda h: 1 / torch.cosh(h) ** 2,
             factor=_ratio(torch.tanh, 1.0),
             inverse=torch.atanh,
+            between=(-1, 1),
         ),
         Activation(
             "erf",
@@ -94,6 +97,7 @@ _ACTIVATIONS = {
             slope=lambda h: 2 / math.sqrt(math.pi) * torch.exp(-h * h),
             factor=_ratio(torch.erf, math.sqrt(math.pi) / 2),
             inverse=torch.erfinv,
+            between=(-1, 1),
         ),
         Activation(
             "softsign",
@@ -101,6 +105,7 @@ _ACTIVATIONS = {
             slope=lambda h: 1 / (1 + h.abs()) ** 2,
             factor=lambda h, _=None: 1 + h.abs(),
             inverse=lambda a: _nan_unless(a.abs() < 1, a / (1 - a.abs())),
+            between=(-1, 1),
         ),
         Activation(
             "identity",
@@ -115,6 +120,7 @@ _ACTIVATIONS = {
             slope=lambda h: (h > 0).to(h.dtype),
             factor=lambda h, _=None: (h > 0).to(h.dtype),
             inverse=lambda a: _nan_unless(a >= 0, a),
+            between=(0, math.inf),
         ),
         Activation(
             "leaky_relu",

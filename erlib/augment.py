@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .batches import generator
 
 
@@ -30,6 +31,7 @@ def shifts_and_flips(*, shift=4, flip=True, seed=0):
     checks.not_negative_integer("shift", shift)
     random = generator(seed)
 
+    @own_arithmetic
     @torch.no_grad()
     def augment(x):
         x = checks.tensor("x", x, ndim=4)
@@ -39,7 +41,7 @@ def shifts_and_flips(*, shift=4, flip=True, seed=0):
         rows = top[:, None] + torch.arange(height)
         columns = left[:, None] + torch.arange(width)
         if flip:
-            mirrored = torch.rand(n, generator=random) < 0.5
+            mirrored = torch.rand(n, generator=random, dtype=torch.float32) < 0.5
             columns = torch.where(mirrored[:, None], columns.flip(1), columns)
         samples, planes = torch.arange(n)[:, None, None, None], torch.arange(channels)
         return padded[

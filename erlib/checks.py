@@ -14,6 +14,7 @@ import torch
 def tensor(name, value, *, ndim=None):
     """Return `value` as a torch tensor sharing its memory, or raise ValueError naming `name`."""
     if isinstance(value, np.ndarray):
+        not_masked(name, value)
         if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
             raise ValueError(f"{name}: expected floating-point numbers, found dtype {value.dtype}")
         value = from_numpy(value)
@@ -32,11 +33,23 @@ def tensor(name, value, *, ndim=None):
     if value.numel() == 0:
         raise ValueError(f"{name}: empty, shape {tuple(value.shape)}")
     require_finite(name, value)
-    return value.detach()
+    # Made under inference mode, it would be refused where something is differentiated.
+    return value.clone() if value.is_inference() else value.detach()
+
+
+def not_masked(name, value):
+    """Raise ValueError naming `name` if entries of the array `value` are masked."""
+    if np.ma.is_masked(value):
+        count = int(np.ma.count_masked(value))
+        raise ValueError(
+            f"{name}: {count} of {value.size} entries are masked; leave these samples out, or fill "
+            "them in by filled()"
+        )
 
 
 def from_numpy(array):
     """Return a real or integer array of any memory layout as a tensor, shared where torch can."""
+    array = np.asarray(array)  # without the behaviour of subclasses
     fits = all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
     if not (fits and array.flags.writeable and array.dtype.isnative):
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
@@ -123,6 +136,11 @@ def sample_weight(value, name, samples):
     if bool((weights < 0).any()):
         raise ValueError(f"sample_weight: negative, the smallest is {weights.min().item()}")
     return weights
+
+
+def root_mean_square(value):
+    """Of all numbers of a tensor, in float64."""
+    return torch.linalg.vector_norm(value, dtype=torch.float64) / math.sqrt(value.numel())
 
 
 def like(result, given):

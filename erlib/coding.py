@@ -1,5 +1,7 @@
 """Classes as observed outputs: +1 for the class of the sample, -1 for all others."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -8,20 +10,33 @@ from . import checks
 
 def class_labels(y, classes):
     """Return y as int64 labels `[n]`; ValueError unless they are integers from 0 to classes - 1."""
-    try:
-        labels = y if isinstance(y, torch.Tensor) else checks.from_numpy(np.asarray(y))
-    except (TypeError, ValueError) as error:
-        found = type(y).__name__
-        raise ValueError(f"y: expected integer class labels, found {found}") from error
-    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        kind = str(labels.dtype).removeprefix("torch.")
+    if not isinstance(y, torch.Tensor):
+        try:
+            y = np.asanyarray(y)
+        except ValueError as error:
+            found = type(y).__name__
+            raise ValueError(f"y: expected integer class labels, found {found}: {error}") from None
+        checks.not_masked("y", y)
+        if y.dtype.kind not in "iufb":
+            found = f"{y.dtype}"
+            if y.ndim == 0:
+                found = type(y[()]).__name__
+            elif y.dtype.kind in "USO" and y.size:
+                found = f"{type(y.flat[0]).__name__.strip('_')} such as {str(y.flat[0])!r}"
+            raise ValueError(
+                f"y: expected integer class labels, found {found}; number them by "
+                "np.unique(y, return_inverse=True)[1], or take erlib.ERClassifier, for labels of "
+                "any type"
+            )
+        y = checks.from_numpy(y)
+    if y.ndim != 1 or y.is_floating_point() or y.dtype == torch.bool:
+        kind = str(y.dtype).removeprefix("torch.")
         raise ValueError(
-            f"y: expected integer class labels of shape [n], found {kind}, shape "
-            f"{tuple(labels.shape)}"
+            f"y: expected integer class labels of shape [n], found {kind}, shape {tuple(y.shape)}"
         )
-    if len(labels) == 0:
+    if len(y) == 0:
         raise ValueError("y: empty")
-    labels = labels.long()
+    labels = y.long()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(
@@ -39,7 +54,11 @@ def observed_outputs(y, classes, dtype=torch.float32):
     >>> observed_outputs(torch.tensor([0, 2]), 3).tolist()
     [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0]]
     """
-    if getattr(y, "ndim", None) == 2:
+    if getattr(y, "ndim", None) == 2 and isinstance(y, (torch.Tensor, np.ndarray)):
+        if isinstance(y, torch.Tensor) or y.dtype.kind in "iub":
+            as_tensor = y if isinstance(y, torch.Tensor) else checks.from_numpy(y)
+            if not as_tensor.is_floating_point():
+                _refuse_one_hot("y", as_tensor)
         observed = checks.tensor("y", y, ndim=2)
         if observed.shape[1] != classes:
             raise ValueError(f"y: {observed.shape[1]} columns, the network has {classes} outputs")
@@ -51,3 +70,28 @@ def observed_outputs(y, classes, dtype=torch.float32):
         )
     observed = torch.full((len(labels), classes), -1.0, dtype=dtype, device=labels.device)
     return observed.scatter_(1, labels[:, None], 1.0)
+
+
+def require_reachable(name, observed, unit):
+    """Raise ValueError naming the array if it holds outputs that the activation cannot give.
+
+    The ends count: tanh comes as close to 1 as one likes. Classes coded 1 and 0 could be reached
+    where 1 and -1 are meant, but say of all other classes that they are undecided.
+    """
+    (low, high), found = unit.between, (float(observed.min()), float(observed.max()))
+    if found[0] < low or found[1] > high:
+        gives = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} and more"
+        raise ValueError(
+            f"{name}: values from {found[0]:g} to {found[1]:g}, {unit.name} gives {gives}"
+        )
+    if low == -1:
+        _refuse_one_hot(name, observed)
+
+
+def _refuse_one_hot(name, rows):
+    coded = rows.shape[1] > 1 and len(rows) and bool(((rows == 0) | (rows == 1)).all())
+    if coded and bool((rows.sum(1) == 1).all()):
+        raise ValueError(
+            f"{name}: one-hot rows of 0 and 1, where classes are coded 1 and -1: give the labels "
+            "themselves, y.argmax(1), or 2 * y - 1"
+        )

@@ -4,9 +4,11 @@ import torch
 from torch import nn
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .batches import generator
 
 
+@own_arithmetic
 @torch.no_grad()
 def convolutional(images, channels, classes, *, kernel=5, padding=0, hidden=(), seed=0):
     """Blocks of convolution, ReLU and 2 x 2 max-pooling, then dense layers; for `ERNetwork`.
@@ -46,7 +48,7 @@ Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
     checks.not_negative_integer("padding", padding)
     random = generator(seed)
     width, height_and_width = images.shape[1], images.shape[2:]
-    norm = nn.BatchNorm2d(width, affine=False)
+    norm = nn.BatchNorm2d(width, affine=False, dtype=torch.float32)
     norm.running_mean.copy_(images.mean((0, 2, 3)))
     norm.running_var.copy_(images.var((0, 2, 3), correction=0))
     modules = [norm]
@@ -57,21 +59,23 @@ Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
             raise ValueError(
                 f"channels: images of {tuple(images.shape[2:])} end before block {number}"
             )
-        convolution = nn.utils.skip_init(nn.Conv2d, width, wider, kernel, padding=padding)
-        modules += [_drawn(convolution, 2, random), nn.ReLU(), nn.MaxPool2d(2)]
+        shape = width, wider, kernel
+        convolution = _drawn(nn.Conv2d, *shape, padding=padding, variance=2, random=random)
+        modules += [convolution, nn.ReLU(), nn.MaxPool2d(2)]
         width = wider
     modules.append(nn.Flatten())
     width *= height_and_width[0] * height_and_width[1]
     for units in hidden:
         checks.positive_integer("hidden", units)
-        modules += [_drawn(nn.utils.skip_init(nn.Linear, width, units), 2, random), nn.ReLU()]
+        modules += [_drawn(nn.Linear, width, units, variance=2, random=random), nn.ReLU()]
         width = units
-    modules.append(_drawn(nn.utils.skip_init(nn.Linear, width, classes), 1, random))
+    modules.append(_drawn(nn.Linear, width, classes, variance=1, random=random))
     return nn.Sequential(*modules).to(images.dtype)
 
 
-def _drawn(linear, variance, random):
-    """The module with weights of this variance times 1 / d_in, and no bias yet."""
+def _drawn(kind, *shape, variance, random, **how):
+    """A linear map with weights of this variance times 1 / d_in, and no bias yet."""
+    linear = nn.utils.skip_init(kind, *shape, **how, dtype=torch.float32)
     # Drawn in float64 so that both dtypes start from the same network.
     draw = torch.randn(linear.weight.shape, generator=random, dtype=torch.float64)
     linear.weight.copy_(draw * (variance / linear.weight[0].numel()) ** 0.5)

@@ -3,8 +3,10 @@
 import torch
 
 from . import checks
+from .arithmetic import own_arithmetic
 
 
+@own_arithmetic
 def effective_rank(outputs, delta=0.01):
     r"""Return the effective rank of `outputs` `[n, d]`: directions that hold 1 - delta of them.
 

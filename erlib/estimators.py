@@ -2,22 +2,26 @@ r"""Expectation Reflection behind scikit-learn's interface: `ERClassifier` and `
 
 The last layer is fitted by `erlib.single_layer`, to the features themselves or to hidden layers
 that one ER update has made; with `passes` all layers are then trained by `erlib.sequential`.
+Columns are divided by their range first, so that neither their units nor those of all data matter.
 Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are computed with in float32.
 """
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import checks
 from .activations import activation as activation_by_name
+from .arithmetic import own_arithmetic
+from .coding import require_reachable
 from .network import ERNetwork
 from .reflect import reflected
 from .regress import Moments
+from .rounding import representable
 from .sequential import sequential_fit
 from .single_layer import RULES, STOPS, single_layer_fit
 
@@ -66,6 +70,8 @@ class _ER(BaseEstimator):
 
     def _begin(self, x, y, **how):
         """x and y checked by scikit-learn's rules; x as a tensor."""
+        for name, given in (("X", x), ("y", y)):
+            checks.not_masked(name, given)
         x, y = validate_data(self, x, y, dtype=_FLOATS, **how)
         return checks.from_numpy(x), y
 
@@ -83,20 +89,31 @@ class _ER(BaseEstimator):
         for width in self.hidden:
             checks.positive_integer("hidden", width)
         checks.choice("activation", self.activation, _OUTPUTS)
-        checks.not_negative("ridge", self.ridge)
+        checks.not_negative("ridge", self._ridge())
         checks.not_negative("hidden_ridge", self.hidden_ridge)
         checks.choice("rule", self.rule, RULES)
         checks.positive_integer("updates", self.updates)
         if self.stop is not None:
             checks.choice("stop", self.stop, STOPS)
 
+    def _ridge(self):
+        return self.ridge
+
+    @own_arithmetic
     def _fit(self, x, observed, weights, passes=0, batch_size=32):
         shape, goes_on = self._shape(x, observed), self._goes_on(x, observed)
         self._moments = None  # a stream by partial_fit begins anew, from these weights
+        if not (self.hidden and goes_on):
+            self._measure(x, weights)
+        x = self._scaled(x)
         if not self.hidden:
-            start = self._layer(x.dtype) if goes_on else None
+            start = self._layer(torch.float64) if goes_on else None
+            if goes_on:
+                weight, bias = start
+                start = weight * self._scale[:, None], bias + self._offset @ weight
             found = self._fit_layer(x, observed, weights, start)
-            self._keep(found.weight, found.bias)
+            weight, bias = found.weight.double() / self._scale[:, None], found.bias.double()
+            self._keep(weight, bias - self._offset @ weight, x.dtype)
             self._fitted = shape
             return
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -123,6 +140,22 @@ class _ER(BaseEstimator):
             net.layers[-1].assign(found.weight, found.bias)
         self.network_, self._fitted = net, shape
 
+    def _measure(self, x, weights):
+        """Offset and scale of each column: its mean, and its range times what makes them 1 in all.
+
+        The range, not the deviation: a pixel that is dark but in a few images is not blown up.
+        """
+        share = x.new_ones(len(x)) if weights is None else weights
+        share = share.double() / share.double().sum()
+        there = x[share > 0]
+        self._offset = there[0].double() + share @ (x - there[0]).double()
+        self._scale = _positive((there.amax(0) - there.amin(0)).double())
+        size = (share @ ((x - self._offset) / self._scale).square()).mean().sqrt()
+        self._scale = self._scale * _positive(size)
+
+    def _scaled(self, x):
+        return ((x - self._offset) / self._scale).to(x.dtype)
+
     def _goes_on(self, x, observed):
         """Whether this is a warm start; ValueError where it cannot be."""
         shape = self._shape(x, observed)
@@ -142,7 +175,7 @@ class _ER(BaseEstimator):
             observed,
             rule=self.rule,
             activation=self.activation,
-            ridge=self.ridge,
+            ridge=self._ridge(),
             updates=self.updates,
             stop=self.stop,
             sample_weight=weights,
@@ -151,6 +184,7 @@ class _ER(BaseEstimator):
         self.n_iter_ = int(found.updates.max())
         return found
 
+    @own_arithmetic
     def _add(self, x, observed, weights):
         """One update from where the first call found the weights, of all samples since."""
         shape = self._shape(x, observed)
@@ -162,10 +196,16 @@ class _ER(BaseEstimator):
             zeros = x.new_zeros(size), x.new_zeros(size[1])
             self._stream_start = zeros if begins else self._layer(x.dtype)
             self._moments = Moments()
+            self._range = x.new_full((2, x.shape[1]), torch.inf)
         weight, bias = (part.to(x.dtype) for part in self._stream_start)
         unit = activation_by_name(self.activation)
         self._moments.add(x, reflected(x @ weight + bias, observed, unit), weights)
-        self._keep(*self._moments.solve(self.ridge))
+        there = x if weights is None else x[weights > 0]
+        if len(there):
+            self._range = torch.minimum(self._range, torch.stack([there.amin(0), -there.amax(0)]))
+        scale = _positive(-self._range.double().sum(0))
+        weight, bias = self._moments.divided(scale).solve(self._ridge())
+        self._keep(weight.double() / scale[:, None], bias, x.dtype)
         self._fitted = shape
         self.n_iter_ = 1
 
@@ -173,16 +213,25 @@ class _ER(BaseEstimator):
         weight, bias = np.atleast_2d(self.coef_).T, np.atleast_1d(self.intercept_)
         return checks.from_numpy(weight).to(dtype), checks.from_numpy(bias).to(dtype)
 
-    def _keep(self, weight, bias):
-        self.coef_, self.intercept_ = weight.T.numpy().copy(), bias.numpy().copy()
+    def _keep(self, weight, bias, dtype):
+        self.coef_, self.intercept_ = (
+            representable(part, dtype).numpy().copy() for part in (weight.T, bias)
+        )
 
+    @own_arithmetic
     def _fields(self, x):
         check_is_fitted(self)
+        checks.not_masked("X", x)
         x = checks.from_numpy(validate_data(self, x, dtype=_FLOATS, reset=False))
         if self.hidden:
-            return self.network_.decision_function(x)
+            return self.network_.decision_function(self._scaled(x))
         weight, bias = self._layer(x.dtype)
         return x @ weight + bias
+
+
+def _positive(scale):
+    """The scale, or 1 where a column is constant."""
+    return torch.where(scale > 0, scale, 1)
 
 
 class ERClassifier(ClassifierMixin, _ER):
@@ -211,8 +260,8 @@ class ERClassifier(ClassifierMixin, _ER):
         ``er``, or a relative: ``weighted_er`` (maximum likelihood for tanh), ``boehning``,
         ``newton``, ``least_squares``; see `erlib.single_layer`.
     ridge : float >= 0
-        Penalty of each regression, relative to the mean variance of the inputs of the last layer:
-        the same for inputs of any common scale. Scale columns of different units.
+        Penalty of each regression, relative to the mean variance of the inputs of the last layer,
+        columns of X divided by their range: whatever their units.
     updates : int >= 1
         The most updates that a field makes.
     stop : str or None
@@ -224,6 +273,8 @@ class ERClassifier(ClassifierMixin, _ER):
     passes, batch_size : int
         With `passes` > 0 all layers are then trained by sequential ER in mini-batches, which also
         fits the last layer; `rule`, `ridge`, `updates` and `stop` have no say in that.
+    class_weight : dict, "balanced" or None
+        Weights of the classes, multiplied with those of the samples.
     warm_start : bool
         Whether `fit` goes on from the weights of the fit before. New data must have its classes.
     random_state : int, RandomState or None
@@ -234,7 +285,8 @@ class ERClassifier(ClassifierMixin, _ER):
     classes_ : array `[K]`
     coef_ : array `[K, d_in]` (two classes: `[1, d_in]`), intercept_ : array `[K]` (`[1]`)
         W transposed, and b; without hidden layers.
-    network_ : ERNetwork, with hidden layers.
+    network_ : ERNetwork, with hidden layers; its inputs are the columns of X less their mean,
+        divided by their range and by one number for all, so that they are of size 1.
     n_iter_ : int
         Updates of the field that made most of them; passes, where these are > 0.
     n_features_in_, feature_names_in_
@@ -264,6 +316,7 @@ class ERClassifier(ClassifierMixin, _ER):
         hidden_ridge=3.0,
         passes=0,
         batch_size=32,
+        class_weight=None,
         warm_start=False,
         random_state=None,
     ):
@@ -280,6 +333,7 @@ class ERClassifier(ClassifierMixin, _ER):
         )
         self.passes = passes
         self.batch_size = batch_size
+        self.class_weight = class_weight
 
     def fit(self, X, y, sample_weight=None):
         """Fit to inputs X `[n, d_in]` and labels y `[n]` of any type; returns self.
@@ -292,14 +346,15 @@ class ERClassifier(ClassifierMixin, _ER):
         if checks.not_negative_integer("passes", self.passes):
             if not self.hidden:
                 raise ValueError(f"passes: {self.passes}, but there is no hidden layer to train")
-            if sample_weight is not None:
-                raise ValueError("sample_weight: mini-batches (passes > 0) do not take weights")
+            for name in ("sample_weight", "class_weight"):
+                if (sample_weight if name == "sample_weight" else self.class_weight) is not None:
+                    raise ValueError(f"{name}: mini-batches (passes > 0) do not take weights")
         x, y = self._begin(X, y)
         check_classification_targets(y)
         classes = np.unique(y)
         if self.warm_start and hasattr(self, "_fitted"):
             self._same_classes("warm_start", classes)
-        weights = self._weights(sample_weight, x)
+        weights = self._class_weights(y, self._weights(sample_weight, x), x)
         observed = self._observed(y, classes, x.dtype)
         self.classes_ = classes
         self._fit(x, observed, weights, self.passes, self.batch_size)
@@ -316,9 +371,12 @@ class ERClassifier(ClassifierMixin, _ER):
         once more. `updates` and `stop` have no say.
 
         `classes`, all labels that will occur, is needed at the first call. Raises ValueError as
-        `fit`; AttributeError with hidden layers or another rule than ``er``.
+        `fit`, and for class weights ``balanced``, which need all labels at once; AttributeError
+        with hidden layers or another rule than ``er``.
         """
         self._settings()
+        if self.class_weight == "balanced":
+            raise ValueError("class_weight: 'balanced' needs all labels at once; give a dict")
         begins = not hasattr(self, "_fitted")
         if begins and classes is None:
             raise ValueError("classes: all classes are needed at the first call of partial_fit")
@@ -328,7 +386,7 @@ class ERClassifier(ClassifierMixin, _ER):
             classes = np.unique(classes)
         elif classes is not None:
             self._same_classes("classes", np.unique(classes))
-        weights = self._weights(sample_weight, x)
+        weights = self._class_weights(y, self._weights(sample_weight, x), x)
         observed = self._observed(y, classes if begins else self.classes_, x.dtype)
         if begins:
             self.classes_ = classes
@@ -354,6 +412,24 @@ class ERClassifier(ClassifierMixin, _ER):
             return np.hstack([1 - p, p])
         total = p.sum(1, keepdims=True)
         return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / len(self.classes_))
+
+    def predict_log_proba(self, X):
+        """Logarithms `[n, K]` of `predict_proba`, -inf where that is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _class_weights(self, y, weights, x):
+        """Those of the samples times those of their classes, or None where there are neither."""
+        if self.class_weight is None:
+            return weights
+        try:
+            factors = compute_sample_weight(self.class_weight, y)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"class_weight: {error}") from error
+        factors = checks.from_numpy(factors).to(x.dtype)
+        if bool((factors < 0).any()):
+            raise ValueError(f"class_weight: negative, {self.class_weight!r}")
+        return factors if weights is None else factors * weights
 
     def _observed(self, y, classes, dtype):
         if len(classes) < 2:
@@ -390,9 +466,12 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
     activation : str
         f of the output: ``identity``, or ``tanh``, ``erf``, ``softsign``.
 
-    All other parameters are those of `ERClassifier`, as are their defaults but ``ridge=0``; there
-    are no mini-batches. With hidden layers and an output ``identity`` y is centred and scaled for
-    the fit, and scaled back.
+    ridge : float >= 0 or None
+        Unless given 0, and 0.01 with hidden layers, whose outputs depend on each other.
+
+    All other parameters are those of `ERClassifier`, as are their defaults; there are no
+    mini-batches and no classes. With hidden layers and an output ``identity`` y is centred and
+    scaled for the fit, and scaled back.
 
     Attributes
     ----------
@@ -414,7 +493,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         *,
         activation="identity",
         rule="er",
-        ridge=0.0,
+        ridge=None,
         updates=100,
         stop="discrepancy",
         hidden_ridge=3.0,
@@ -433,6 +512,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
             random_state=random_state,
         )
 
+    @own_arithmetic
     def fit(self, X, y, sample_weight=None):
         """Fit to inputs X `[n, d_in]` and outputs y `[n]` or `[n, d_out]`; returns self.
 
@@ -445,14 +525,18 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         observed = self._observed(y, x.dtype)
         if self._scales_outputs():
             if not self._goes_on(x, observed):
-                part = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
-                part = part / part.sum()
-                self._centre = part @ observed
-                spread = (part @ (observed - self._centre).square()).sqrt()
-                self._spread = torch.where(spread > 0, spread, 1)
-            observed = (observed - self._centre) / self._spread
+                part = x.new_ones(len(x)) if weights is None else weights
+                part = part.double() / part.double().sum()
+                self._centre = part @ observed.double()
+                self._spread = _positive((part @ (observed - self._centre).square()).sqrt())
+            observed = ((observed - self._centre) / self._spread).to(x.dtype)
         self._fit(x, observed, weights)
         return self._as_given(y)
+
+    def _ridge(self):
+        if self.ridge is None:
+            return 0.01 if self.hidden else 0.0
+        return self.ridge
 
     @available_if(_sums_suffice)
     def partial_fit(self, X, y, sample_weight=None):
@@ -480,12 +564,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
 
     def _observed(self, y, dtype):
         observed = checks.from_numpy(y.reshape(len(y), -1)).to(dtype)
-        found = float(observed.min()), float(observed.max())
-        # The ends count: tanh comes as close to 1 as one likes.
-        if self.activation != "identity" and max(map(abs, found)) > 1:
-            raise ValueError(
-                f"y: values from {found[0]:g} to {found[1]:g}, {self.activation} gives -1 to 1"
-            )
+        require_reachable("y", observed, activation_by_name(self.activation))
         return observed
 
     def _as_given(self, y):

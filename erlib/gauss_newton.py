@@ -3,9 +3,11 @@
 import torch
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .gradient import checked, copied_parameters, finite, forward, least_squares
 
 
+@own_arithmetic
 def gauss_newton_changes(network, x, target, *, ridge=0.0):
     r"""Return the Gauss-Newton step of each layer of `network`, the others standing still.
 

@@ -25,9 +25,10 @@ from torch.nn import functional
 
 from . import checks
 from .activations import activation
+from .arithmetic import own_arithmetic
 from .layers import dense_only
 from .network import ERNetwork
-from .regress import CONSTANT
+from .rounding import CONSTANT
 
 # Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
 # (a silent ReLU unit has none and keeps its field).
@@ -76,6 +77,7 @@ class _InverseMap(torch.autograd.Function):
         return below, x.T @ error
 
 
+@own_arithmetic
 def gradient_changes(
     network, x, target, *, factor="ratio", inverse="pinv", precondition=True, ridge=0.0
 ):

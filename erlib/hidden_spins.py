@@ -22,6 +22,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .batches import generator
 from .progress import progress
 from .single_layer import single_layer_fit
@@ -40,6 +41,7 @@ class HiddenSpins(NamedTuple):
     discrepancy: list
 
 
+@own_arithmetic
 @torch.no_grad()
 def infer_hidden(observed, hidden, *, sweeps=100, updates=300, seed=0):
     """Infer the series of `hidden` unseen spins and all couplings; see the module.
@@ -76,6 +78,7 @@ def infer_hidden(observed, hidden, *, sweeps=100, updates=300, seed=0):
     return HiddenSpins(spins[:, n_obs:].clone(), _couplings(spins, updates), discrepancies)
 
 
+@own_arithmetic
 def recovery(found, true):
     """Share of right spins `[steps, hidden]` under the best naming and sign of the hidden units.
 

@@ -5,6 +5,7 @@ import torch
 
 from . import checks
 from .activations import activation as activation_by_name
+from .arithmetic import own_arithmetic
 from .reflect import reflected
 
 # Gauss-Legendre nodes and weights on [0, 1]. The error falls with the distance of the poles of g,
@@ -12,6 +13,7 @@ from .reflect import reflected
 _NODES = [(float((1 + u) / 2), float(w / 2)) for u, w in zip(*np.polynomial.legendre.leggauss(64))]
 
 
+@own_arithmetic
 def implicit_loss(h, target, activation="tanh"):
     r"""Return the loss of each sample and unit whose downhill force is ER's step.
 

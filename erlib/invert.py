@@ -3,10 +3,12 @@ r"""The third verb: from a wanted change of the fields to a wanted change of the
 import torch
 
 from . import checks
+from .arithmetic import own_arithmetic
 
 METHODS = ("pinv", "damped", "cg", "transpose")
 
 
+@own_arithmetic
 def invert(delta, weight, *, method="pinv", damping=0.0, steps=None):
     r"""Return the change of the inputs that produces the change `delta` of the fields.
 

@@ -16,9 +16,11 @@ Song, Periwal and Jo, Phys. Rev. E 99, 023311 (2019).
 import torch
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .batches import generator
 
 
+@own_arithmetic
 def couplings(n, g, *, seed=0):
     r"""Draw W `[n, n]`, float64, independent normal with variance g^2 / n, self-couplings too.
 
@@ -33,6 +35,7 @@ def couplings(n, g, *, seed=0):
     return g * n**-0.5 * draw
 
 
+@own_arithmetic
 def simulate(weight, steps, *, seed=0):
     """Draw a series `[steps + 1, n]` of spins +1 and -1 that starts with all spins up.
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
 from .invert import conjugate_gradients, inverse_map
-from .regress import CHUNK, Moments
+from .regress import CHUNK, Moments, moments_for
 from .regress_batch import regress_batch, regress_patches
 
 _RESHAPES = (nn.Flatten, nn.Dropout, nn.Dropout2d)  # in inference form; their inverse is exact
@@ -88,9 +88,12 @@ class DenseLayer(nn.Module):
         regression = regression or regress_batch
         return regression(inputs, wanted, ridge, fit_intercept=self.bias is not None)
 
-    def moments(self):
-        """Empty `Moments` that fit this layer."""
-        return Moments(fit_intercept=self.bias is not None)
+    def moments(self, samples=None):
+        """Empty `Moments` that fit this layer; something quicker if there are few `samples`."""
+        intercept = self.bias is not None
+        if samples is None:
+            return Moments(intercept)
+        return moments_for(samples, self.weight.shape[0], intercept)
 
     @torch.no_grad()
     def assign(self, weight, bias, share=None):
@@ -130,6 +133,16 @@ class ConvLayer(DenseLayer):
     regressions side by side: the filters of a group see its channels only.
     """
 
+    def __init__(self, linear, activation, before=()):
+        super().__init__(linear, activation, before)
+        self.padding = linear.padding
+        if isinstance(linear.padding, str):  # an uneven one stands in `before`
+            sides = zip(linear.dilation, linear.kernel_size)
+            even = linear.padding == "same" and not any(d * (k - 1) % 2 for d, k in sides)
+            self.padding = tuple(
+                d * (k - 1) // 2 if even else 0 for d, k in zip(linear.dilation, linear.kernel_size)
+            )
+
     @property
     def has_matrix(self):
         return False
@@ -140,7 +153,7 @@ class ConvLayer(DenseLayer):
         if weight.ndim == 2:
             weight = weight.T.reshape(self.linear.weight.shape)
         c = self.linear
-        return functional.conv2d(x, weight, bias, c.stride, c.padding, c.dilation, c.groups)
+        return functional.conv2d(x, weight, bias, c.stride, self.padding, c.dilation, c.groups)
 
     def rows(self, x, h):
         """Patches `[n * pixels, d_in]` and the fields of their pixels `[n * pixels, d_out]`.
@@ -148,10 +161,10 @@ class ConvLayer(DenseLayer):
         Those of groups beside each other, `d_in` times the number of groups.
         """
         c = self.linear
-        patches = functional.unfold(x, c.kernel_size, c.dilation, c.padding, c.stride)
+        patches = functional.unfold(x, c.kernel_size, c.dilation, self.padding, c.stride)
         return patches.transpose(1, 2).flatten(0, 1), h.flatten(2).transpose(1, 2).flatten(0, 1)
 
-    def moments(self):
+    def moments(self, samples=None):
         intercept, groups = self.bias is not None, self.linear.groups
         return Moments(intercept) if groups == 1 else _GroupedMoments(groups, intercept)
 
@@ -168,7 +181,8 @@ class ConvLayer(DenseLayer):
     def _regressed(self, inputs, wanted, ridge, regression):
         if regression is None:
             bias = self.bias is not None
-            return regress_patches(self.linear, inputs, wanted, ridge, fit_intercept=bias)
+            how = {"fit_intercept": bias, "padding": self.padding}
+            return regress_patches(self.linear, inputs, wanted, ridge, **how)
         weight, bias, given = super().regressed(*self.rows(inputs, wanted), ridge, regression)
         n, channels, height, width = wanted.shape
         return weight, bias, given.reshape(n, height, width, channels).permute(0, 3, 1, 2)
@@ -183,7 +197,7 @@ class ConvLayer(DenseLayer):
 
     def near(self, below):
         inputs, c = _fixed_tangent(self, below), self.linear
-        weight, how = c.weight.detach(), (c.stride, c.padding, c.dilation, c.groups)
+        weight, how = c.weight.detach(), (c.stride, self.padding, c.dilation, c.groups)
         seen = inputs.inputs.shape
         return Tangent(
             lambda change: functional.conv2d(inputs.push(change), weight, None, *how),

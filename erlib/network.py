@@ -19,16 +19,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import checks, stored
+from . import checks
 from .activations import activation as activation_by_name
+from .arithmetic import own_arithmetic
 from .batches import generator, minibatches
-from .coding import class_labels, observed_outputs
+from .coding import class_labels, observed_outputs, require_reachable
 from .invert import check_settings
 from .layers import AT_ONCE, ConvLayer, dense_only
-from .modules import paired
+from .modules import DTYPES, paired
 from .progress import progress
 from .reflect import reflected
 from .regress import CHUNK
+
+# Root mean squares between which training does about as well as at 1: larger output fields
+# saturate, and in plain mini-batches the first change outweighs fields that vary less.
+MOST, LEAST = 2.5, 0.07
 
 
 class ERNetwork(nn.Module):
@@ -49,6 +54,11 @@ class ERNetwork(nn.Module):
     floating dtype are converted. On a GPU (``net.to("cuda")``) inputs are tensors that are there,
     labels may be anywhere.
 
+    A network is kept in a file as any torch module is, by its weights::
+
+        torch.save(net.state_dict(), "net.pt")
+        ERNetwork.dense(sizes).load_state_dict(torch.load("net.pt", weights_only=True))
+
     What is chosen, there being no loss and no learning rate to choose: the initial weights
     (`dense`), the coding of the classes (+1 for the class, -1 for the others), the penalty of each
     regression (`ridge`), the inverse mapping, and in `fit` the batch size and each layer's share.
@@ -61,11 +71,13 @@ class ERNetwork(nn.Module):
     True
     """
 
+    @own_arithmetic
     def __init__(self, layers, *, output="tanh"):
         super().__init__()
         self.layers = nn.ModuleList(paired(layers, activation_by_name(output)))
 
     @classmethod
+    @own_arithmetic
     def dense(
         cls,
         sizes,
@@ -125,6 +137,7 @@ class ERNetwork(nn.Module):
 
     # ------------------------------------------------------------------ one update
 
+    @own_arithmetic
     @torch.no_grad()
     def one_update(
         self, x, y, *, ridge=3.0, readout_ridge=1e-5, inverse=None, damping=0.0, steps=None
@@ -154,9 +167,11 @@ class ERNetwork(nn.Module):
             class or all labels are one class, or a setting is out of range. The network is then
             unchanged.
         """
+        self.check_training(*self.problem(x, y, inverse, damping, steps)[:2])
         targets = self.targets(x, y, inverse=inverse, damping=damping, steps=steps)
         return self.sweep(x, targets, ridge=ridge, readout_ridge=readout_ridge)
 
+    @own_arithmetic
     @torch.no_grad()
     def targets(self, x, y, *, inverse=None, damping=0.0, steps=None):
         """The fields H* that the data ask of each layer, first layer first.
@@ -177,6 +192,7 @@ class ERNetwork(nn.Module):
                 rows[part] = h_star
         return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
 
+    @own_arithmetic
     @torch.no_grad()
     def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5, sample_weight=None):
         """Regress every layer, bottom up, on the new outputs of the one below; returns self.
@@ -198,7 +214,7 @@ class ERNetwork(nn.Module):
         for layer, h_star, penalty in zip(self.layers, targets, ridges):
             weight, bias = layer.weight, layer.bias
             if h_star is not None:
-                moments = layer.moments()
+                moments = layer.moments(len(x))
                 for part in progress(self._chunks(x), f"layer {len(new) + 1} of {len(targets)}"):
                     for rows in layer.pieces(layer.inputs(inputs[part]), h_star[part]):
                         weights = None if sample_weight is None else sample_weight[part]
@@ -220,6 +236,7 @@ class ERNetwork(nn.Module):
 
     # ------------------------------------------------------------------ mini-batches
 
+    @own_arithmetic
     @torch.no_grad()
     def fit(
         self,
@@ -260,17 +277,19 @@ class ERNetwork(nn.Module):
         generalises better: `erlib.sequential`.
         """
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
+        self.check_training(x, observed, least=LEAST)
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
         batches = minibatches(len(x), batch_size, passes, seed)
         for update, part in enumerate(progress(batches, f"fit, {passes} passes"), 1):
-            changes = self._changes(x[part], observed[part], ridge, inverse)
+            changes = self._changes(x[part], observed[part], ridge, inverse, True)
             for layer, change in zip(self.layers, changes):
                 layer.assign(*change, share=share)
             if watch:
                 watch(update)
         return self
 
+    @own_arithmetic
     @torch.no_grad()
     def settle(self, x, y, *, updates=20, readout_ridge=1e-5):
         r"""Update the readout alone, `updates` times, with all the data; returns self.
@@ -288,6 +307,7 @@ class ERNetwork(nn.Module):
         checks.positive_integer("updates", updates)
         checks.not_negative("readout_ridge", readout_ridge)
         x, observed, _ = self.problem(x, y, None, 0.0, None)
+        self.check_training(x, observed)
         layer = self.layers[-1]
         inputs = x.new_empty(len(x), layer.weight.shape[0])
         moments = layer.moments()
@@ -307,6 +327,7 @@ class ERNetwork(nn.Module):
         layer.assign(weight, bias)
         return self
 
+    @own_arithmetic
     @torch.no_grad()
     def changes(self, x, y, *, ridge=0.3, inverse=None, damping=0.0, steps=None):
         r"""What the data ask `fit` to add to each layer, before its share; nothing is changed.
@@ -326,14 +347,16 @@ class ERNetwork(nn.Module):
             )
         ]
 
-    def _changes(self, x, observed, ridge, inverse):
+    def _changes(self, x, observed, ridge, inverse, bounded=False):
         inputs, fields = self.trace(x)
+        if bounded:
+            require_bounded(fields)
         to_below = self.inverse_maps(**inverse)
         changes = []
         for layer, below, h, h_star in zip(
             self.layers, inputs, fields, self.top_down(fields, observed, to_below)
         ):
-            moments = layer.moments()
+            moments = layer.moments(len(x))
             for rows in layer.pieces(below, h_star - h):
                 moments.accumulate(*rows)
             changes.append(moments.solve(ridge))
@@ -341,6 +364,7 @@ class ERNetwork(nn.Module):
 
     # ------------------------------------------------------------------ use
 
+    @own_arithmetic
     def trace(self, x):
         """Inputs A_{l-1} and fields H_l of every layer, first layer first; with autograd if on.
 
@@ -357,11 +381,13 @@ class ERNetwork(nn.Module):
         """Output fields H_L of x `[n, d_in]`: ``net(x)``, unchecked and with autograd."""
         return self.trace(x)[1][-1]
 
+    @own_arithmetic
     @torch.no_grad()
     def decision_function(self, x):
         """Output fields H_L `[n, d_out]`, as the array type and dtype of x."""
         return checks.like(self._output_fields(x), x)
 
+    @own_arithmetic
     @torch.no_grad()
     def predict(self, x):
         """Class of each sample `[n]`: the output unit with the largest field (integers, like x)."""
@@ -369,6 +395,7 @@ class ERNetwork(nn.Module):
         classes = self._output_fields(x).argmax(1)
         return classes.numpy() if isinstance(x, np.ndarray) else classes
 
+    @own_arithmetic
     def score(self, x, y):
         """Fraction of samples `[n]` whose predicted class is y, between 0 and 1."""
         labels = class_labels(y, self.layers[-1].weight.shape[1])
@@ -376,15 +403,6 @@ class ERNetwork(nn.Module):
         _same_length(predicted, labels)
         right = (predicted == labels.to(predicted.device)).sum()
         return int(right) / len(labels)  # a mean on a GPU may differ in the last digit
-
-    def save(self, path):
-        """Write the network to a file, all or nothing; FileNotFoundError if there is no folder."""
-        stored.save(self, path)
-
-    @classmethod
-    def load(cls, path):
-        """Read a network written by `save`; FileNotFoundError, or ValueError for any other file."""
-        return stored.load(path, cls)
 
     def __repr__(self):
         first = self.layers[0].linear
@@ -430,6 +448,7 @@ class ERNetwork(nn.Module):
 
     def _inputs(self, x):
         x = checks.tensor("x", x)
+        self._check_dtypes()
         weight = self.layers[0].weight
         if x.device != weight.device:
             raise ValueError(
@@ -446,6 +465,40 @@ class ERNetwork(nn.Module):
                 "(or images with that many numbers each)"
             )
         return x.flatten(1).to(weight.dtype)
+
+    def check_training(self, x, observed, least=0.0):
+        """Raise ValueError for outputs out of reach, and inputs of a size the weights don't suit.
+
+        Too large are inputs, as the first linear map sees them, with output fields as large; too
+        small, for plain mini-batches, are inputs whose first fields vary by less than `least`.
+        """
+        require_reachable("y", observed, self.layers[-1].activation)
+        seen, fields = self.trace(x[: next(iter(self._chunks(x))).stop])
+        size, last, varies, of_inputs = (
+            float(checks.root_mean_square(part))
+            for part in (seen[0], fields[-1], fields[0] - fields[0].mean(0), seen[0] - seen[0][:1])
+        )
+        if min(size, last) > MOST:
+            why = f"saturate the outputs (fields of size {last:.2g})"
+        elif of_inputs and varies < least:
+            why = f"vanish beside the first change (fields that vary by {varies:.2g})"
+        else:
+            return
+        raise ValueError(
+            f"x: inputs of size {size:.2g} (root mean square) {why}; scale them to a size of about "
+            f"1: x / {size:.2g}"
+        )
+
+    def _check_dtypes(self):
+        first = self.layers[0].weight.dtype
+        for number, layer in enumerate(self.layers, start=1):
+            for name, value in layer.state_dict(keep_vars=True).items():
+                kind = value.dtype
+                if kind.is_floating_point and (kind not in DTYPES or kind != first):
+                    raise ValueError(
+                        f"network: {name} of layer {number} is {kind}, expected torch.float32 or "
+                        "torch.float64, the same in all layers; network.float() makes it so"
+                    )
 
     def _check_shapes(self, x):
         """Let one sample through, and name the layer that does not take it."""
@@ -493,6 +546,18 @@ class ERNetwork(nn.Module):
                     raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
             wanted.append(h_star)
         return wanted
+
+
+def require_bounded(fields):
+    """Raise ValueError where training has blown up, before that shows as something else."""
+    for number, field in enumerate(fields, start=1):
+        largest = float(torch.linalg.vector_norm(field, float("inf")))
+        if not largest < torch.finfo(field.dtype).max ** 0.5:
+            raise ValueError(
+                f"network: training overflows, fields of layer {number} have grown to "
+                f"{largest:.0e} in batches of {len(field)}; a larger batch_size or ridge, or a "
+                "smaller share, keeps them bounded"
+            )
 
 
 def _linear(d_in, d_out, bias, dtype):

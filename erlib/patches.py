@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .batches import generator
 from .progress import progress
 
@@ -47,6 +48,7 @@ class PatchFeatures(nn.Module):
     True
     """
 
+    @own_arithmetic
     @torch.no_grad()
     def __init__(self, images, *, filters=256, size=6, grid=4, ridge=0.1, seed=0):
         super().__init__()
@@ -78,6 +80,7 @@ class PatchFeatures(nn.Module):
         weight = weight.T.reshape(filters, channels, size, size)
         self.register_buffer("weight", weight.to(images.dtype))
 
+    @own_arithmetic
     @torch.no_grad()
     def forward(self, images):
         """Features `[n, width]` of images `[n, channels, height, width]`."""

@@ -2,8 +2,10 @@ r"""The first verb: multiply each field by the ratio of observed to predicted ou
 
 from . import checks
 from .activations import activation as activation_by_name
+from .arithmetic import own_arithmetic
 
 
+@own_arithmetic
 def reflect(h, target, activation="tanh"):
     r"""Return the reflected field: `h` times the ratio of observed to predicted output.
 

@@ -4,19 +4,20 @@ Everything the least-squares solution needs of the data are sums over samples, `
 be added up chunk by chunk, in any order, and their size does not grow with the number of samples.
 """
 
+import copy
 import math
 
 import torch
 from scipy.linalg import lapack
 
 from . import checks
+from .arithmetic import own_arithmetic
+from .few_samples import FewSamples, Rows, few
+from .rounding import CONSTANT, representable, squarable
 
 # Rows whose products are formed at once. It bounds the scratch memory; above about a thousand rows
 # the speed of a matrix product no longer depends on it.
 CHUNK = 4096
-# Units in the last place by which a constant may vary from sample to sample: outputs of a layer are
-# sums, whose order of summation differs between rows.
-CONSTANT = 16
 
 
 class Moments:
@@ -27,7 +28,8 @@ class Moments:
     .. math:: n = \sum w_i, \quad \sum w_i x_i, \quad \sum w_i h_i, \quad
               S_{xx} = \sum w_i x_i x_i', \quad S_{xh} = \sum w_i x_i h_i'.
 
-    Products are formed in the dtype of X (float16 and bfloat16 in float32) and summed in float64.
+    Products are formed in the dtype of X (float16 and bfloat16 in float32; in float64 where they
+    would not be normal numbers) and summed in float64.
     With an intercept all of X is taken relative to the mean of the first chunk, so that a large
     common offset does not cancel digits.
 
@@ -46,6 +48,7 @@ class Moments:
         self.fit_intercept = fit_intercept
         self.n = 0.0
 
+    @own_arithmetic
     def add(self, x, h_star, sample_weight=None):
         """Add samples: x `[n, d_in]`, h_star `[n, d_out]`, weights `[n]` >= 0. Returns self.
 
@@ -57,9 +60,7 @@ class Moments:
                 f"x, h_star: {inputs.shape[1]} and {targets.shape[1]} columns, earlier chunks had "
                 f"{self.xh.shape[0]} and {self.xh.shape[1]}"
             )
-        for rows in range(0, len(inputs), CHUNK):
-            part = slice(rows, rows + CHUNK)
-            self.accumulate(inputs[part], targets[part], None if weights is None else weights[part])
+        _accumulate(self, inputs, targets, weights)
         return self
 
     def accumulate(self, x, h, weights=None):
@@ -81,6 +82,9 @@ class Moments:
             self.xx, self.xh = torch.zeros(d_in, d_in, **double), torch.zeros(d_in, d_out, **double)
         if self.fit_intercept:
             x = x - self.origin
+        x = squarable(x)
+        if x.dtype != h.dtype or not float(h.abs().amax()) < 1e12:
+            x, h = x.double(), h.double()
         weighted = x if weights is None else x * weights.to(x.dtype)[:, None]
         self.n += len(x) if weights is None else float(weights.double().sum())
         self.xx += weighted.T @ x
@@ -109,9 +113,19 @@ class Moments:
         if n != self.n:
             raise ValueError(f"pairs: {n} rows, the moments are of {self.n:g}")
 
+    def divided(self, scale):
+        """The moments of inputs divided by `scale` `[d_in]`, a number for each column."""
+        found = copy.copy(self)
+        found._factored = None
+        found.xx, found.xh = self.xx / torch.outer(scale, scale), self.xh / scale[:, None]
+        if self.n and self.fit_intercept:
+            found.x, found.origin = self.x / scale, self.origin.double() / scale
+        return found
+
     def __getstate__(self):
         return self.__dict__ | {"_factored": None}  # a function: it is made again when needed
 
+    @own_arithmetic
     def solve(self, ridge=0.0):
         r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.
 
@@ -129,7 +143,7 @@ class Moments:
         bias = torch.zeros_like(self.h)
         if self.fit_intercept:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
-        return weight.to(self.dtype), bias.to(self.dtype)
+        return representable(weight, self.dtype), representable(bias, self.dtype)
 
     def check_solvable(self):
         """Raise ValueError if there is no sample with a weight, or sums have overflowed."""
@@ -183,17 +197,25 @@ class Regression:
     """
 
     def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True):
-        moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
-        moments.check_solvable()
-        self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
-        self.mean = moments.x / moments.n + moments.origin if fit_intercept else None
-        if fit_intercept:
-            # In two steps: in x.dtype the mean itself has lost digits where it is large.
-            centred = (x - moments.origin) - (moments.x / moments.n).to(x.dtype)
-            whitened = centred @ self.root.to(x.dtype)
-            self.z = torch.cat([whitened, x.new_full((len(x), 1), 1 / self.size)], dim=1)
+        everyone = sample_weight is None or bool((sample_weight > 0).all())
+        if few(*x.shape) and everyone:
+            found = FewSamples(squarable(x), ridge, sample_weight, fit_intercept, x.dtype)
+            self.mean, self.root, total = found.mean, found.unwhitened, found.share.sum()
+            whitened = found.whitened().to(x.dtype)
         else:
-            self.z = x @ self.root.to(x.dtype)
+            moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
+            moments.check_solvable()
+            root, total = moments.inverse_root(ridge), moments.n
+            self.root, self.mean, centred = root.matmul, None, x
+            if fit_intercept:
+                self.mean = moments.x / moments.n + moments.origin
+                # In two steps: in x.dtype the mean itself has lost digits where it is large.
+                centred = (x - moments.origin) - (moments.x / moments.n).to(x.dtype)
+            whitened = centred @ root.to(x.dtype)
+        self.size = math.sqrt(total)
+        self.z = whitened
+        if fit_intercept:
+            self.z = torch.cat([whitened, x.new_full((len(x), 1), 1 / self.size)], dim=1)
         self.weighted = self.z if sample_weight is None else self.z * sample_weight[:, None]
 
     def __call__(self, h_star):
@@ -209,11 +231,16 @@ class Regression:
         """W `[d_in, d_out]` and b `[d_out]`."""
         found = coefficients.double()
         if self.mean is None:
-            weight, bias = self.root @ found, found.new_zeros(found.shape[1])
+            weight, bias = self.root(found), found.new_zeros(found.shape[1])
         else:
-            weight = self.root @ found[:-1]
+            weight = self.root(found[:-1])
             bias = found[-1] / self.size - self.mean @ weight
         return weight.to(coefficients.dtype), bias.to(coefficients.dtype)
+
+
+def moments_for(samples, columns, fit_intercept):
+    """Empty `Moments` for so many samples in all, or `Rows` where the dual form is worth it."""
+    return Rows(fit_intercept) if few(samples, columns) else Moments(fit_intercept)
 
 
 def ridge_solver(gram, ridge, precision):
@@ -276,6 +303,7 @@ def _smallest_eigenvalue(factor):
     return estimate
 
 
+@own_arithmetic
 def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     r"""Return the weights and bias that best produce the fields `h_star` from the inputs `x`.
 
@@ -312,10 +340,13 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     ------
     ValueError
         If an array has the wrong shape, is empty, not floating, holds NaN or Inf, or a weight is
-        negative or all are 0.
+        negative or all are 0, or the solution overflows the dtype.
 
-    Samples given in chunks: `erlib.Moments`. Source: ordinary ridge regression; in ER the step
-    "weights from fields", Hoang et al., Phys. Rev. E 99, 023311 (2019).
+    With many more columns than samples the dual form is solved (`erlib.few_samples`): the same
+    result. Samples given in chunks: `erlib.Moments`.
+
+    Source: ordinary ridge regression; in ER the step "weights from fields", Hoang et al., Phys.
+    Rev. E 99, 023311 (2019).
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
@@ -323,9 +354,18 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     >>> bool(np.allclose(weight.ravel(), [1, -2]) and np.allclose(bias, 3))
     True
     """
-    moments = Moments(fit_intercept).add(x, h_star, sample_weight)
-    weight, bias = moments.solve(ridge)
+    ridge = checks.not_negative("ridge", ridge)
+    inputs, targets, weights = _checked(x, h_star, sample_weight)
+    moments = moments_for(*inputs.shape, fit_intercept)
+    _accumulate(moments, inputs, targets, weights)
+    weight, bias = (representable(part, inputs.dtype) for part in moments.solve(ridge))
     return checks.like(weight, x), checks.like(bias, x)
+
+
+def _accumulate(moments, x, h, weights):
+    for rows in range(0, len(x), CHUNK):
+        part = slice(rows, rows + CHUNK)
+        moments.accumulate(x[part], h[part], None if weights is None else weights[part])
 
 
 def _checked(x, h_star, sample_weight):

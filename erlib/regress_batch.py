@@ -2,14 +2,15 @@
 
 `erlib.regress` answers once for all data, in float64. A batch is asked thousands of times, so here
 all is in the dtype of its inputs, by whichever Gram matrix is smaller or cheaper. The penalty is
-what keeps that safe: with a ridge near 1 or above, no matrix here is ill conditioned.
+what keeps that safe: with a ridge near 1 or above, no matrix here is ill conditioned. Only inputs
+whose squares that dtype does not hold are taken to float64.
 """
 
 import torch
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-from .regress import CONSTANT
+from .rounding import CONSTANT, representable, squarable
 
 
 def regress_batch(x, h, ridge, *, fit_intercept=True):
@@ -19,6 +20,9 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     weight, bias (None without intercept) and the fields that they give for x, which the dual form
     has for nothing.
     """
+    if (exact := squarable(x)).dtype != x.dtype:
+        found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept)
+        return _as(x.dtype, found)
     x_mean, h_mean = x.mean(0), h.mean(0)
     if fit_intercept:
         x, h = x - x_mean, h - h_mean
@@ -40,7 +44,7 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     return weight, h_mean - x_mean @ weight, given + h_mean
 
 
-def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None):
+def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None, padding=None):
     r"""The same for a convolution: h `[n, channels, height, width]` on the patches of images x.
 
     The patches P, one row a pixel of h, are mostly copies of each other: neighbours overlap. What
@@ -48,16 +52,21 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
     convolution and needs no patch; but the Gram matrix :math:`P'P`, which takes most of the time,
     is estimated from one in `every` pixels along each side and scaled to their number. Unless given
     that is 2 where it leaves at least twice as many patches as inputs, and else 1, which is exact.
+    `padding` is the convolution's unless given.
 
     Returns weight `[d_in, channels]`, bias and the fields that they give, in the shape of h.
     """
+    if (exact := squarable(x)).dtype != x.dtype:
+        how = {"fit_intercept": fit_intercept, "every": every, "padding": padding}
+        return _as(x.dtype, regress_patches(convolution, exact, h.double(), ridge, **how))
     c, shape = convolution, (h.shape[1], *convolution.weight.shape[1:])
-    how = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
+    padding = c.padding if padding is None else padding
+    how = {"stride": c.stride, "padding": padding, "dilation": c.dilation}
     centre = h.mean((0, 2, 3), keepdim=True) if fit_intercept else 0
     cross = conv2d_weight(x, shape, h - centre, **how).flatten(1).T
     pixels, d_in = h[:, 0].numel(), c.weight[0].numel()
     sparse = every or (2 if h[:, 0, ::2, ::2].numel() >= 2 * d_in else 1)
-    gram, mean = _gram_of_patches(c, x, sparse, pixels, fit_intercept)
+    gram, mean = _gram_of_patches(c.kernel_size, x, sparse, pixels, fit_intercept, **how)
     if every is None and sparse > 1:
         # Where most of what the filters see is at other pixels the estimate is far too small.
         counts, one = torch.ones_like(h[:1, :1]), (1, *shape[1:])
@@ -67,7 +76,7 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
         )
         scatter = squares.sum() - (total.square().sum() / pixels if fit_intercept else 0)
         if gram.trace() < scatter / 2:
-            gram, mean = _gram_of_patches(c, x, 1, pixels, fit_intercept)
+            gram, mean = _gram_of_patches(c.kernel_size, x, 1, pixels, fit_intercept, **how)
     trace = gram.trace()
     if trace <= (_rounding(mean, pixels) if fit_intercept else 0):
         weight = torch.zeros_like(cross)
@@ -80,16 +89,22 @@ def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None)
     return weight, bias.flatten(), given + bias
 
 
-def _gram_of_patches(convolution, x, every, pixels, centred):
+def _gram_of_patches(kernel, x, every, pixels, centred, stride, padding, dilation):
     """P'P, scaled to the number of `pixels`, from one in `every` of them; and the mean patch."""
-    c = convolution
-    stride = tuple(every * step for step in c.stride)
-    patches = functional.unfold(x, c.kernel_size, c.dilation, c.padding, stride)
+    stride = tuple(every * step for step in stride)
+    patches = functional.unfold(x, kernel, dilation, padding, stride)
     patches = patches.transpose(0, 1).flatten(1)
     mean = patches.mean(1, keepdim=True)
     if centred:
         patches = patches - mean
     return patches @ patches.T * (pixels / patches.shape[1]), mean
+
+
+def _as(dtype, found):
+    """Weight, bias (or None) and fields in another dtype."""
+    weight, bias, given = found
+    weight = representable(weight, dtype)
+    return weight, bias if bias is None else bias.to(dtype), given.to(dtype)
 
 
 def _rounding(mean, n):

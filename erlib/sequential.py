@@ -47,11 +47,14 @@ import functools
 import torch
 
 from . import checks
+from .arithmetic import own_arithmetic
 from .augment import augmented
 from .batches import minibatches
+from .network import require_bounded
 from .progress import progress
 
 
+@own_arithmetic
 @torch.no_grad()
 def sequential_fit(
     network,
@@ -132,6 +135,7 @@ def sequential_fit(
     shape = getattr(x, "shape", ())[1:]
     settings = {"inverse": inverse, "damping": damping, "steps": steps}
     x, observed, mapping = network.problem(x, y, **settings)
+    network.check_training(x, observed)
     checks.positive("ridge", ridge)
     checks.not_negative("first_ridge", first_ridge)
     if not isinstance(first_update, bool):
@@ -159,6 +163,7 @@ def sequential_fit(
             near.append(layer.near(outputs))
             fields.append(layer.field(near[-1].inputs))
             outputs = layer.activation.f(fields[-1])
+        require_bounded(fields)
         factors = [layer.activation.factor(h) for layer, h in zip(layers, fields[:-1])]
         slopes = [layer.activation.slope(h) for layer, h in zip(layers, fields[:-1])]
         left = wanted(fields[-1], observed[part])

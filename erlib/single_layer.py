@@ -24,8 +24,10 @@ import torch
 
 from . import checks
 from .activations import activation as activation_by_name
+from .arithmetic import own_arithmetic
+from .coding import require_reachable
 from .progress import progress
-from .regress import CHUNK, Moments, Regression
+from .regress import CHUNK, Regression, moments_for
 
 
 def _at_zero(f, h):
@@ -66,6 +68,7 @@ class SingleLayer(NamedTuple):
     discrepancy: list
 
 
+@own_arithmetic
 @torch.no_grad()
 def single_layer_fit(
     x,
@@ -157,6 +160,7 @@ def single_layer_fit(
         checks.choice("stop", stop, STOPS)
     checks.positive_integer("updates", updates)
     checks.not_negative("ridge", ridge)
+    require_reachable("observed", targets, unit)
     targets = targets.to(inputs.dtype)
     if sample_weight is not None:
         sample_weight = checks.sample_weight(sample_weight, "x", inputs).to(inputs.dtype)
@@ -241,7 +245,7 @@ class _Each:
         return torch.addmm(bias, self.x, weight), (weight, bias)
 
     def _one(self, target, weights):
-        moments = Moments(self.intercept)
+        moments = moments_for(*self.x.shape, self.intercept)
         for part in zip(self.x.split(CHUNK), target.split(CHUNK), weights.split(CHUNK)):
             moments.accumulate(*part)
         return moments.solve(self.ridge)

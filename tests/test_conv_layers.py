@@ -355,8 +355,11 @@ def test_networks_with_groups_learn_and_come_back(loop, tmp_path):
     else:
         sequential_fit(net, x, y, batch_size=20, passes=5, inverse="transpose")
     assert net.score(x, y) > 0.8
-    net.save(tmp_path / "net.pt")
-    assert torch.equal(ERNetwork.load(tmp_path / "net.pt")(x), net(x))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    modules[::5], modules[2] = [conv(1, 4), nn.Flatten()], conv(4, 4, groups=4)
+    other = ERNetwork([*modules, nn.Linear(16, 3).double()])
+    other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
+    assert torch.equal(other(x), net(x))
 
 
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
@@ -402,23 +405,26 @@ def test_the_readout_of_a_convolution_settles():
 
 
 def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
-    pooled = [nn.MaxPool2d(2), nn.AvgPool2d(1), nn.AdaptiveAvgPool2d(3), nn.Dropout(0.1)]
-    modules = [conv(1, 2, padding=1, stride=2), "relu", normalisation(), *pooled, nn.Flatten()]
-    net, (x, _) = ERNetwork([*modules, drawn(nn.Linear(18, 3))], output="erf"), images()
-    net.save(tmp_path / "net.pt")
-    back = ERNetwork.load(tmp_path / "net.pt")
+    def made():
+        pooled = [nn.MaxPool2d(2), nn.AvgPool2d(1), nn.AdaptiveAvgPool2d(3), nn.Dropout(0.1)]
+        before = [conv(1, 2, padding=1, stride=2), "relu", normalisation(), *pooled, nn.Flatten()]
+        return ERNetwork([*before, drawn(nn.Linear(18, 3))], output="erf")
+
+    net, (x, y) = made().one_update(*images()), images()
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    back = made()
+    assert not torch.equal(back(x), net(x))
+    back.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
     assert torch.equal(back(x), net(x))
-    assert str(back.layers) == str(net.layers) and repr(back) == repr(net)
     assert repr(net) == "ERNetwork(1-2c3-3, relu, erf)"
     oblong = [conv(1, 2, kernel_size=(2, 3)), "relu", nn.Flatten(), drawn(nn.Linear(2, 3))]
     assert repr(ERNetwork(oblong)) == "ERNetwork(1-2c2x3-3, relu, tanh)"
 
 
 BAD = {
-    "padding": ([nn.Conv2d(2, 2, 3, padding="same")], r"layers\[0\]: .*padded with a number"),
     "reflected": (
         [nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
-        r"layers\[0\]: .*padded with a number of zeros",
+        r"layers\[0\]: .*padded with zeros",
     ),
     "twice": (
         lambda: [twice := nn.Linear(3, 3), "relu", twice],
@@ -430,7 +436,7 @@ BAD = {
     ),
     "computed": (
         lambda: [nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))],
-        r"layers\[0\]: expected torch.nn.Linear or Conv2d, found ParametrizedLinear",
+        r"(?s)layers\[0\]: expected a layer of torch.nn, found ParametrizedLinear.*; known: Linear",
     ),
     "flatten": (
         lambda: [nn.Flatten(2), nn.Linear(3, 3)],
@@ -454,7 +460,7 @@ BAD = {
     ),
     "unknown": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.LSTM(2, 2), nn.Linear(8, 2)],
-        r"layers\[2\]: expected torch.nn.Linear, Conv2d or one of Flatten.*found LSTM",
+        r"layers\[2\]: expected a layer .*found LSTM.*; known: Linear, Conv2d, Flatten, ",
     ),
     "normalised before the activation": (
         [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Linear(8, 2)],

@@ -116,7 +116,7 @@ BAD = {
     "activation last": ([linear(), nn.ReLU()], "layers: the last one must be a Linear"),
     "activation first": (
         ["relu"],
-        r"layers\[0\]: expected torch.nn.Linear or Conv2d, found 'relu'",
+        r"layers\[0\]: expected a layer of torch.nn, found 'relu'; known: Linear, ",
     ),
     "no activation": (
         [linear(), linear(3, 3), linear(3, 2)],
@@ -128,7 +128,7 @@ BAD = {
     ),
     "unknown module": (
         [linear(), nn.GELU(), linear(3, 2)],
-        r"layers\[1\]: expected an activation, found GELU",
+        r"layers\[1\]: expected an activation, found GELU.*; known: Tanh, ReLU, .*leaky_relu",
     ),
     "unknown name": ([linear(), "gelu", linear(3, 2)], "activation: unknown 'gelu'; known: erf"),
     "another leak": (

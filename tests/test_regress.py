@@ -453,10 +453,84 @@ def test_nothing_added_is_nothing_to_solve():
         Moments().solve()
 
 
-@pytest.mark.parametrize(("dtype", "factor"), [("float32", 1e25), ("float64", 1e160)])
-def test_products_that_overflow_are_refused(dtype, factor):
-    with pytest.raises(ValueError, match=f"x, h_star: sums of products overflow {dtype}; scale"):
-        regress((x * factor).astype(dtype), h.astype(dtype))
+@pytest.mark.parametrize(
+    ("factor", "complaint"),
+    [
+        (1e160, "x, h_star: sums of products overflow float64; scale"),
+        (1e-160, "x: products of .* underflow float64; scale it up"),
+    ],
+)
+@pytest.mark.parametrize("columns", [4, 1200], ids=["sums", "dual form"])
+def test_products_that_float64_does_not_hold_are_refused(columns, factor, complaint):
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(30, columns)) * factor
+    with pytest.raises(ValueError, match=complaint):
+        regress(wide, rng.normal(size=(30, 2)))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e15, 1e25])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("columns", [5, 1200], ids=["sums", "dual form"])
+def test_single_precision_inputs_of_any_size(columns, fit_intercept, scale):
+    rng = np.random.default_rng(0)
+    x, fields = rng.normal(size=(40, columns)).astype("f4"), rng.normal(size=(40, 2)).astype("f4")
+    how = {"ridge": 0.1, "fit_intercept": fit_intercept}
+    usual, bias = regress(x, fields, **how)
+    weight, same = regress(x * np.float32(scale), fields, **how)
+    np.testing.assert_allclose(weight.astype(float) * scale, usual, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(same, bias, rtol=1e-3, atol=1e-5)
+
+
+def test_weights_too_large_for_the_dtype_are_refused():
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype("f4")
+    with pytest.raises(ValueError, match="x: the weights overflow float32; scale the inputs up"):
+        regress(x * np.float32(1e-37), x * np.float32(1e5))
+    with pytest.raises(ValueError, match="x: the weights overflow float16"):
+        regress((x / 100).astype("f2"), (x * 1e4).astype("f2"))
+
+
+# ---------------------------------------------------------------- many columns, few samples
+
+
+@pytest.mark.parametrize("columns", ["independent", "constant and twice the same"])
+@pytest.mark.parametrize("rows", ["independent", "twice the same"])
+@pytest.mark.parametrize("ridge", [0.0, 1e-9, 0.1])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_the_dual_form_finds_what_singular_values_find(
+    fit_intercept, weighted, ridge, rows, columns
+):
+    rng = np.random.default_rng(0)
+    wide, fields = rng.normal(size=(30, 1200)) + 3, rng.normal(size=(30, 2))
+    if columns != "independent":
+        wide[:, 1], wide[:, 2] = 7.0, wide[:, 0]
+    if rows != "independent":
+        wide[1], wide[2] = wide[0], wide[0]
+    weights = rng.uniform(0.5, 2, size=30) * (np.arange(30) != 4) if weighted else None
+    how = {"ridge": ridge, "fit_intercept": fit_intercept}
+    weight, bias = regress(wide, fields, sample_weight=weights, **how)
+    root = np.sqrt(np.ones(30) if weights is None else weights)[:, None]
+    mean, centre = (
+        (root**2 * part).sum(0) / (root**2).sum() if fit_intercept else np.zeros(part.shape[1])
+        for part in (wide, fields)
+    )
+    u, s, vt = np.linalg.svd(root * (wide - mean), full_matrices=False)
+    kept = s > 1e-10 * s[0]
+    u, s, vt = u[:, kept], s[kept, None], vt[kept]
+    penalty = ridge * (s**2).sum() / 1200
+    wanted = vt.T @ (s / (s**2 + penalty) * (u.T @ (root * (fields - centre))))
+    wanted_bias, scale = centre - mean @ wanted, abs(wanted).max()
+    np.testing.assert_allclose(weight, wanted, rtol=0, atol=1e-8 * scale)
+    np.testing.assert_allclose(bias, wanted_bias, rtol=0, atol=1e-7)
+    if columns != "independent" and fit_intercept:
+        assert (weight[1] == 0).all()
+    everyone = None if weights is None else torch.tensor(weights[weights > 0])
+    kept = slice(None) if weights is None else weights > 0
+    regression = Regression(torch.tensor(wide[kept]), ridge, everyone, fit_intercept)
+    found, coefficients = regression(torch.tensor(fields[kept]))
+    np.testing.assert_allclose(found, (wide @ weight + bias)[kept], rtol=0, atol=1e-7)
+    again = regression.weights(coefficients)[0]
+    np.testing.assert_allclose(again, wanted, rtol=0, atol=1e-8 * scale)
 
 
 # ---------------------------------------------------------------- new fields on the same inputs

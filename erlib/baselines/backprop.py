@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from .loop import declining
 
 _OPTIMIZERS = {
@@ -50,6 +51,7 @@ def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
 
     decline = torch.optim.lr_scheduler.LambdaLR(optimiser, declining(updates))
 
+    @own_arithmetic
     def step(x, labels):
         def closure():
             step.evaluations += 1

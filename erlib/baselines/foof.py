@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..layers import dense_only
 from ..regress_batch import regress_batch
 from .loop import declining
@@ -31,6 +32,7 @@ def foof(network, *, rate, ridge=0.3, updates=None):
     factor, counted = declining(updates), itertools.count()
     dense_only(network, "foof")
 
+    @own_arithmetic
     def step(x, labels):
         with torch.enable_grad():
             inputs, fields = network.trace(x)

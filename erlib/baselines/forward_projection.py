@@ -3,12 +3,14 @@
 import torch
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..batches import generator
 from ..coding import observed_outputs
 from ..layers import dense_only
 from ..regress import regress
 
 
+@own_arithmetic
 @torch.no_grad()
 def forward_projection(network, x, y, *, ridge=3.0, readout_ridge=1e-5, seed=0):
     r"""Regress every layer, bottom up, on random projections of its inputs and labels.

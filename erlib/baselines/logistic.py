@@ -11,11 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 
 #: Strengths of the penalty among which cross-validation chooses: 1/2, 1, 2, ..., 512.
 PENALTIES = tuple(2.0**k for k in range(-1, 10))
 
 
+@own_arithmetic
 def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100):
     r"""Return W `[d_in, d_out]`, no intercept, of greatest penalised likelihood, unit by unit.
 

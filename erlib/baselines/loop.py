@@ -4,11 +4,13 @@ import time
 from typing import NamedTuple
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..augment import augmented
 from ..batches import minibatches
 from ..progress import progress
 
 
+@own_arithmetic
 def train(network, x, y, step, *, passes=1, batch_size=128, augment=None, seed=0, watch=None):
     """Call ``step(x_batch, labels_batch)`` for every batch of every pass; returns the network.
 

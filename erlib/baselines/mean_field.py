@@ -12,6 +12,7 @@ import math
 import torch
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..regress import regress
 
 #: The names that `kind` takes.
@@ -22,6 +23,7 @@ _GRID = torch.linspace(-8, 8, 161, dtype=torch.float64)
 _NORMAL = torch.exp(-_GRID.square() / 2) / math.sqrt(2 * math.pi) * (_GRID[1] - _GRID[0])
 
 
+@own_arithmetic
 def mean_field(x, observed, *, kind="naive", most=100):
     r"""Return W `[d_in, d_out]` from inputs x `[n, d_in]` and the spins that follow `[n, d_out]`.
 

@@ -1,8 +1,10 @@
 """Random hidden layers and a least-squares readout: the extreme learning machine."""
 
+from ..arithmetic import own_arithmetic
 from ..coding import observed_outputs
 
 
+@own_arithmetic
 def random_features(network, x, y, *, readout_ridge=1e-5):
     r"""Leave the hidden layers as they are and regress the readout on +1/-1; returns the network.
 

@@ -3,10 +3,12 @@
 import torch
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..batches import generator
 from ..coding import class_labels
 
 
+@own_arithmetic
 def receptive_fields(x, y, units, *, min_area=10, border=3, seed=0):
     r"""Return the weights `[d_in, units]` of a first layer made from the training images.
 
@@ -46,7 +48,8 @@ def receptive_fields(x, y, units, *, min_area=10, border=3, seed=0):
     for turn, label in enumerate(classes):
         of_class = flat[labels == label]
         mine = slice(turn, units, len(classes))
-        signs = torch.randn(len(of_class), weight[:, mine].shape[1], generator=random).sign()
+        shape = len(of_class), weight[:, mine].shape[1]
+        signs = torch.randn(shape, generator=random, dtype=torch.float32).sign()
         weight[:, mine] = of_class.T @ signs.to(flat.dtype)
     weight *= masks
     return weight / weight.norm(dim=0).clamp(min=torch.finfo(weight.dtype).tiny)

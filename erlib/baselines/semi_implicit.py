@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..layers import dense_only
 from .loop import declining
 
@@ -48,6 +49,7 @@ def semi_implicit(network, *, rate, proximity=1.0, steps=5, updates=None):
     factor, counted = declining(updates), itertools.count()
     dense_only(network, "semi_implicit")
 
+    @own_arithmetic
     @torch.no_grad()
     def step(x, labels):
         inputs, fields = network.trace(x)

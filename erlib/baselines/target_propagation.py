@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from .. import checks
+from ..arithmetic import own_arithmetic
 from ..layers import dense_only
 from ..regress import regress
 from .loop import declining
@@ -45,6 +46,7 @@ def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1, update
     decline = torch.optim.lr_scheduler.LambdaLR(optimiser, declining(updates))
     dense_only(network, "target_propagation")
 
+    @own_arithmetic
     @torch.no_grad()
     def step(x, labels):
         inputs, fields = network.trace(x)
