@@ -165,9 +165,10 @@ def load(name, *, dtype=torch.float32, download=True):
     - ``cifar10-jpeg``: a copy of CIFAR-10 that went through JPEG, looked up in the first two.  It
       is never used for ``cifar10``, nor the other way round.
     - the path of a folder with ``train/`` and ``test/``, each with one folder of images a class
-      (and folders in it, if there are), all of one size; or of an ``.npz`` file with ``x_train``, ``y_train``, ``x_test``, ``y_test``:
-      images ``[n, height, width]`` or ``[n, channels, height, width]``, uint8 (divided by 255) or
-      floating point in [0, 1]; labels ``[n]``, integers 0 .. K - 1.
+      (and folders in it, if there are), all of one size; or of an ``.npz`` file with ``x_train``,
+      ``y_train``, ``x_test``, ``y_test``: images ``[n, height, width]`` or ``[n, channels, height,
+      width]``, uint8 (divided by 255) or floating point in [0, 1]; labels ``[n]``, integers 0 .. K
+      - 1.
 
     A known name always wins over a folder of that name (write ``./mnist`` for the folder).  Rows of
     sources sorted by class (the embedded sets and folders) are interleaved: the first image of each

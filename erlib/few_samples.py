@@ -1,89 +1,77 @@
-r"""The second verb where columns are many and samples few: the same solution in its dual form.
+r"""The second verb where columns are many and samples few: the same solution from a small problem.
 
-With centred inputs X, each row times the root of its weight, and :math:`XX' = U S^2 U'`,
+Weights that a regression finds lie in the span of its samples, so it may as well be done in that
+span. With the thin decomposition :math:`X - \bar x = Z V'`, V orthonormal `[d_in, rank]`,
 
-.. math:: W = (X'X + \lambda I)^{-1} X'H = X' U (S^2 + \lambda)^{-1} U' H.
+.. math:: W = V \, \mathrm{regress}(Z, H^*), \qquad \mathrm{rank} < n,
 
-:math:`XX'` has a row for each sample where `erlib.Moments` has one for each column. It cannot be
-added up from chunks: all samples must be at hand.
+where `erlib.Moments` of X would have a row and a column for each column of X. All samples must be
+at hand: this cannot be added up from chunks.
 """
 
 import math
 
 import torch
 
-from .rounding import CONSTANT, representable, squarable
+from .regress import Moments
+from .rounding import CONSTANT, representable
 
-#: Below so many columns either form is quick.
+#: Below so many columns there is nothing to gain.
 MANY_COLUMNS = 1000
 
 
 def few(samples, columns):
-    """Whether the dual form is worth it."""
+    """Whether the small problem is worth making."""
     return columns >= MANY_COLUMNS and 2 * samples <= columns
 
 
-class FewSamples:
-    r"""A ridge regression on x `[n, d_in]`, already checked, by the eigenvectors U of :math:`XX'`.
+def moments_for(samples, columns, fit_intercept):
+    """Empty `Moments` for so many samples in all, or `Rows` where these are few."""
+    return Rows(fit_intercept) if few(samples, columns) else Moments(fit_intercept)
 
-    Arguments, and what singular means, as for `erlib.regress.Moments`; `dtype` is that in which x
-    was given.
+
+class Span:
+    """Coordinates `z` `[n, rank]` of x `[n, d_in]` in the span of its samples; already checked.
 
     >>> x = torch.randn(3, 2000, generator=torch.Generator().manual_seed(0)).double()
-    >>> weight, bias = FewSamples(x).solve(torch.tensor([[1.0], [2.0], [4.0]]).double())
-    >>> [round(value, 10) for value in (x @ weight + bias).flatten().tolist()]
-    [1.0, 2.0, 4.0]
+    >>> span = Span(x)
+    >>> span.z.shape, bool(torch.allclose(span.z @ span.v.T + span.mean, x))
+    (torch.Size([3, 2]), True)
     """
 
-    def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True, dtype=None):
-        eps, columns = torch.finfo(dtype or x.dtype).eps, x.shape[1]
-        share = x.new_ones(len(x)) if sample_weight is None else sample_weight.to(x.dtype)
-        self.root, self.share, self.mean = share.sqrt()[:, None], share.double(), None
+    def __init__(self, x, fit_intercept=True):
+        eps = torch.finfo(x.dtype).eps
+        self.mean = x.new_zeros(x.shape[1])
+        rows = x
         if fit_intercept:
             # In two steps: in the dtype of x the mean itself has lost digits where it is large.
             origin = x.mean(0)
             rows = x - origin
-            rest = self.share @ rows.double() / self.share.sum()
-            rows.sub_(rest.to(x.dtype)).mul_(self.root)
+            rest = rows.mean(0)
+            rows -= rest
             self.mean = origin.double() + rest
+            constant = CONSTANT * eps * self.mean.abs() * math.sqrt(len(x))
             spread = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float64)
-            rows[:, spread <= CONSTANT * eps * self.mean.abs() * self.share.sum().sqrt()] = 0
-        else:
-            rows = x * self.root
-        self.rows = rows
-        gram = (rows @ rows.T).double()
-        if not math.isfinite(gram.sum()):
-            raise ValueError("x, h_star: sums of products overflow float64; scale them down first")
-        self.penalty = ridge * gram.trace() / columns
-        s2, u = torch.linalg.eigh(gram)
-        safe = ridge > math.sqrt(columns) * eps / 2
-        kept = s2 > (len(x) if safe else columns + 64) * eps * s2[-1]
-        self.s2, self.u = s2[kept], u[:, kept]
+            rows[:, spread <= constant] = 0
+        q, r = torch.linalg.qr(rows.T)
+        left, values, right = torch.linalg.svd(r)
+        kept = values > max(x.shape) * eps * values[0]
+        kept[0] = True  # a column of zeros, where all columns are constant
+        self.z = right.T[:, kept] * values[kept]
+        self.v = q @ left[:, kept]
 
-    def solve(self, h):
-        """Weight `[d_in, d_out]` and bias `[d_out]` (zero without intercept) for fields h."""
-        mean = self.share @ h.double() / self.share.sum()
-        wanted = h.double() if self.mean is None else h.double() - mean
-        dual = self.u.T @ (self.root.double() * wanted) / (self.s2 + self.penalty)[:, None]
-        weight = self.back(dual)
-        bias = torch.zeros_like(mean) if self.mean is None else mean - self.mean @ weight
-        return weight, bias
+    def ridge(self, ridge):
+        """What is relative to the mean over the columns of x, relative to that over those of z."""
+        return ridge * self.z.shape[1] / len(self.v)
 
-    def back(self, coefficients):
-        """X'U times these: weights, float64."""
-        return (self.rows.T @ (self.u @ coefficients).to(self.rows.dtype)).double()
-
-    def whitened(self):
-        """Z = XP `[n, rank]` for :math:`P = X'U (S^2 (S^2 + \\lambda))^{-1/2}`, rows unweighted."""
-        return self.u * (self.s2 / (self.s2 + self.penalty)).sqrt() / self.root
-
-    def unwhitened(self, found):
-        """P times `found`."""
-        return self.back(found / (self.s2 * (self.s2 + self.penalty)).sqrt()[:, None])
+    def weights(self, weight, bias):
+        """Weight `[d_in, d_out]` and bias `[d_out]` on x of those on z; float64."""
+        weight = self.v.double() @ weight.double()
+        return weight, bias.double() - self.mean.double() @ weight
 
 
 class Rows:
-    """Samples themselves, with the two calls of `erlib.regress.Moments` that a single use needs."""
+    """Samples themselves, with the two calls of `Moments` that a single regression needs."""
 
     def __init__(self, fit_intercept=True):
         self.fit_intercept, self.parts = fit_intercept, []
@@ -101,6 +89,8 @@ class Rows:
         if not len(x):
             raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
         kind = x.dtype if x.dtype.itemsize > 2 else torch.float32
-        x = squarable(x.to(kind))
-        found = FewSamples(x, ridge, weights, self.fit_intercept, kind).solve(h)
+        span = Span(x.to(kind), self.fit_intercept)
+        moments = Moments(self.fit_intercept)
+        moments.accumulate(span.z.double(), h.double(), weights)
+        found = span.weights(*moments.solve(span.ridge(ridge)))
         return tuple(representable(part, kind) for part in found)

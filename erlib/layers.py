@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
+from .few_samples import moments_for
 from .invert import conjugate_gradients, inverse_map
-from .regress import CHUNK, Moments, moments_for
+from .regress import CHUNK, Moments
 from .regress_batch import regress_batch, regress_patches
 
 _RESHAPES = (nn.Flatten, nn.Dropout, nn.Dropout2d)  # in inference form; their inverse is exact

@@ -128,7 +128,9 @@ def _check_linear(name, linear, found, before):
         raise ValueError(f"{name}: {linear!r} is on the device meta, it has no weights yet")
     if isinstance(linear, nn.Conv2d):
         if linear.padding_mode != "zeros":
-            raise ValueError(f"{name}: expected a convolution padded with zeros, found {linear!r}")
+            raise ValueError(
+                f"{name}: expected a convolution padded with a number of zeros, found {linear!r}"
+            )
     below = found[-1] if found and not before else None
     if below is not None and isinstance(linear, nn.Conv2d) != isinstance(below, ConvLayer):
         wanted = "torch.nn.Flatten before" if isinstance(below, ConvLayer) else "images as inputs"

@@ -32,7 +32,7 @@ from .reflect import reflected
 from .regress import CHUNK
 
 # Root mean squares between which training does about as well as at 1: larger output fields
-# saturate, and in plain mini-batches the first change outweighs fields that vary less.
+# saturate, and the first change outweighs first fields that vary less.
 MOST, LEAST = 2.5, 0.07
 
 
@@ -277,7 +277,7 @@ class ERNetwork(nn.Module):
         generalises better: `erlib.sequential`.
         """
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
-        self.check_training(x, observed, least=LEAST)
+        self.check_training(x, observed)
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
         batches = minibatches(len(x), batch_size, passes, seed)
@@ -307,7 +307,7 @@ class ERNetwork(nn.Module):
         checks.positive_integer("updates", updates)
         checks.not_negative("readout_ridge", readout_ridge)
         x, observed, _ = self.problem(x, y, None, 0.0, None)
-        self.check_training(x, observed)
+        self.check_training(x, observed, least=0.0)  # the fields below are what they are
         layer = self.layers[-1]
         inputs = x.new_empty(len(x), layer.weight.shape[0])
         moments = layer.moments()
@@ -466,11 +466,12 @@ class ERNetwork(nn.Module):
             )
         return x.flatten(1).to(weight.dtype)
 
-    def check_training(self, x, observed, least=0.0):
+    def check_training(self, x, observed, least=LEAST):
         """Raise ValueError for outputs out of reach, and inputs of a size the weights don't suit.
 
         Too large are inputs, as the first linear map sees them, with output fields as large; too
-        small, for plain mini-batches, are inputs whose first fields vary by less than `least`.
+        small are inputs whose first fields vary by less than `least`, unless it is for a tiny
+        readout that the outputs are small: there the size of the inputs is of no account.
         """
         require_reachable("y", observed, self.layers[-1].activation)
         seen, fields = self.trace(x[: next(iter(self._chunks(x))).stop])
@@ -480,7 +481,7 @@ class ERNetwork(nn.Module):
         )
         if min(size, last) > MOST:
             why = f"saturate the outputs (fields of size {last:.2g})"
-        elif of_inputs and varies < least:
+        elif of_inputs and varies < least and last > size / 100:
             why = f"vanish beside the first change (fields that vary by {varies:.2g})"
         else:
             return

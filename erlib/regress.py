@@ -12,7 +12,6 @@ from scipy.linalg import lapack
 
 from . import checks
 from .arithmetic import own_arithmetic
-from .few_samples import FewSamples, Rows, few
 from .rounding import CONSTANT, representable, squarable
 
 # Rows whose products are formed at once. It bounds the scratch memory; above about a thousand rows
@@ -197,25 +196,17 @@ class Regression:
     """
 
     def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True):
-        everyone = sample_weight is None or bool((sample_weight > 0).all())
-        if few(*x.shape) and everyone:
-            found = FewSamples(squarable(x), ridge, sample_weight, fit_intercept, x.dtype)
-            self.mean, self.root, total = found.mean, found.unwhitened, found.share.sum()
-            whitened = found.whitened().to(x.dtype)
-        else:
-            moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
-            moments.check_solvable()
-            root, total = moments.inverse_root(ridge), moments.n
-            self.root, self.mean, centred = root.matmul, None, x
-            if fit_intercept:
-                self.mean = moments.x / moments.n + moments.origin
-                # In two steps: in x.dtype the mean itself has lost digits where it is large.
-                centred = (x - moments.origin) - (moments.x / moments.n).to(x.dtype)
-            whitened = centred @ root.to(x.dtype)
-        self.size = math.sqrt(total)
-        self.z = whitened
+        moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
+        moments.check_solvable()
+        self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
+        self.mean = moments.x / moments.n + moments.origin if fit_intercept else None
         if fit_intercept:
+            # In two steps: in x.dtype the mean itself has lost digits where it is large.
+            centred = (x - moments.origin) - (moments.x / moments.n).to(x.dtype)
+            whitened = centred @ self.root.to(x.dtype)
             self.z = torch.cat([whitened, x.new_full((len(x), 1), 1 / self.size)], dim=1)
+        else:
+            self.z = x @ self.root.to(x.dtype)
         self.weighted = self.z if sample_weight is None else self.z * sample_weight[:, None]
 
     def __call__(self, h_star):
@@ -231,16 +222,11 @@ class Regression:
         """W `[d_in, d_out]` and b `[d_out]`."""
         found = coefficients.double()
         if self.mean is None:
-            weight, bias = self.root(found), found.new_zeros(found.shape[1])
+            weight, bias = self.root @ found, found.new_zeros(found.shape[1])
         else:
-            weight = self.root(found[:-1])
+            weight = self.root @ found[:-1]
             bias = found[-1] / self.size - self.mean @ weight
         return weight.to(coefficients.dtype), bias.to(coefficients.dtype)
-
-
-def moments_for(samples, columns, fit_intercept):
-    """Empty `Moments` for so many samples in all, or `Rows` where the dual form is worth it."""
-    return Rows(fit_intercept) if few(samples, columns) else Moments(fit_intercept)
 
 
 def ridge_solver(gram, ridge, precision):
@@ -342,7 +328,7 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
         If an array has the wrong shape, is empty, not floating, holds NaN or Inf, or a weight is
         negative or all are 0, or the solution overflows the dtype.
 
-    With many more columns than samples the dual form is solved (`erlib.few_samples`): the same
+    With many more columns than samples a smaller problem is solved (`erlib.few_samples`): the same
     result. Samples given in chunks: `erlib.Moments`.
 
     Source: ordinary ridge regression; in ER the step "weights from fields", Hoang et al., Phys.
@@ -356,6 +342,8 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     """
     ridge = checks.not_negative("ridge", ridge)
     inputs, targets, weights = _checked(x, h_star, sample_weight)
+    from .few_samples import moments_for  # which builds on Moments
+
     moments = moments_for(*inputs.shape, fit_intercept)
     _accumulate(moments, inputs, targets, weights)
     weight, bias = (representable(part, inputs.dtype) for part in moments.solve(ridge))

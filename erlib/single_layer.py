@@ -17,6 +17,7 @@ Without a `start` each begins at zero fields, where all but the first are the fi
 least squares on the observed outputs.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -26,8 +27,9 @@ from . import checks
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
 from .coding import require_reachable
+from .few_samples import Span, few
 from .progress import progress
-from .regress import CHUNK, Regression, moments_for
+from .regress import CHUNK, Moments, Regression
 
 
 def _at_zero(f, h):
@@ -169,6 +171,8 @@ def single_layer_fit(
             inputs, targets, sample_weight = inputs[there], targets[there], sample_weight[there]
     # All units share one regression unless a rule weighs the samples of each.
     regress = _Each if rule in ("weighted_er", "newton") else Regression
+    if few(*inputs.shape):
+        regress = functools.partial(_InSpan, regress)
     regress = regress(inputs, ridge, sample_weight, fit_intercept)
     shares = _shares(inputs, sample_weight)
     weight, bias = _start(start, inputs.shape[1], targets.shape[1], inputs)
@@ -245,13 +249,28 @@ class _Each:
         return torch.addmm(bias, self.x, weight), (weight, bias)
 
     def _one(self, target, weights):
-        moments = moments_for(*self.x.shape, self.intercept)
+        moments = Moments(self.intercept)
         for part in zip(self.x.split(CHUNK), target.split(CHUNK), weights.split(CHUNK)):
             moments.accumulate(*part)
         return moments.solve(self.ridge)
 
     def weights(self, found):
         return found
+
+
+class _InSpan:
+    """One of the two in the span of few samples: the same fields, weights on x when asked for."""
+
+    def __init__(self, kind, x, ridge, sample_weight, fit_intercept):
+        self.span = Span(x, fit_intercept)
+        self.regress = kind(self.span.z, self.span.ridge(ridge), sample_weight, fit_intercept)
+
+    def __call__(self, target, *weights):
+        return self.regress(target, *weights)
+
+    def weights(self, found):
+        weight, bias = self.regress.weights(found)
+        return tuple(part.to(weight.dtype) for part in self.span.weights(weight, bias))
 
 
 def _shares(x, sample_weight):

@@ -137,3 +137,11 @@ def test_results_take_the_type_and_dtype_of_what_was_given(dtype):
     assert isinstance(array, np.ndarray) and array.dtype == dtype and array.tolist() == [0.5, 2]
     tensor = checks.like(result, torch.ones(3, dtype=getattr(torch, dtype)))
     assert tensor.dtype == getattr(torch, dtype) and tensor.tolist() == [0.5, 2]
+
+
+def test_masked_entries_are_refused():
+    given = np.ma.array(np.arange(6.0), mask=[0, 0, 1, 0, 0, 1])
+    with pytest.raises(ValueError, match="x: 2 of 6 entries are masked"):
+        checks.tensor("x", given)
+    found = checks.tensor("x", np.ma.array(np.arange(3.0), mask=False))
+    assert type(found) is torch.Tensor and found.tolist() == [0, 1, 2]

@@ -410,7 +410,7 @@ def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
         before = [conv(1, 2, padding=1, stride=2), "relu", normalisation(), *pooled, nn.Flatten()]
         return ERNetwork([*before, drawn(nn.Linear(18, 3))], output="erf")
 
-    net, (x, y) = made().one_update(*images()), images()
+    net, (x, _) = made().one_update(*images()), images()
     torch.save(net.state_dict(), tmp_path / "net.pt")
     back = made()
     assert not torch.equal(back(x), net(x))
@@ -424,7 +424,7 @@ def test_a_network_with_fixed_modules_comes_back_from_its_file(tmp_path):
 BAD = {
     "reflected": (
         [nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")],
-        r"layers\[0\]: .*padded with zeros",
+        r"layers\[0\]: .*padded with a number of zeros",
     ),
     "twice": (
         lambda: [twice := nn.Linear(3, 3), "relu", twice],
@@ -495,3 +495,57 @@ def test_baselines_that_need_dense_layers_say_so():
     ):
         with pytest.raises(ValueError, match=r"^network: .* takes dense layers only, layer 1 is"):
             make(ERNetwork(network()))
+
+
+# ---------------------------------------------------------------- networks people bring
+
+
+@pytest.mark.parametrize("kernel", [3, 2, (3, 4), 1], ids=str)
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_padding_by_name_is_padding_by_number(padding, dilation, kernel):
+    settings = {"kernel_size": kernel, "dilation": dilation, "padding": padding}
+    module = nn.Sequential(
+        conv(1, 4, **settings), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(),
+        drawn(nn.Linear(36, 3)),
+    )  # fmt: skip
+    x, y = images()
+    net = ERNetwork(module)
+    torch.testing.assert_close(net(x), module(x))
+    for train in (net.one_update, net.fit, lambda x, y: sequential_fit(net, x, y, passes=1)):
+        before = net.layers[0].weight.detach().clone()
+        train(x, y)
+        assert (net.layers[0].weight - before).abs().max() > 1e-6
+        torch.testing.assert_close(net(x), module(x))
+
+
+def test_the_zeros_of_an_even_kernel_are_part_of_the_tangent():
+    module = nn.Sequential(
+        conv(1, 2), nn.ReLU(), conv(2, 3, kernel_size=2, padding="same"), nn.ReLU(),
+        nn.Flatten(), drawn(nn.Linear(108, 3)),
+    )  # fmt: skip
+    x, y = images()
+    below = draw(5, 2, 6, 6)
+    near, change = ERNetwork(module).layers[1].near(below), draw(5, 2, 6, 6, seed=1)
+    linear = module[2]
+    plain = linear(change) - linear.bias[:, None, None]
+    torch.testing.assert_close(near.push(change), plain)
+    delta = draw(*plain.shape, seed=2)
+    torch.testing.assert_close((near.push(change) * delta).sum(), (near.pull(delta) * change).sum())
+    ERNetwork(module).one_update(x, y)
+
+
+def test_nested_sequentials_are_what_they_hold():
+    def blocks(seed=0):
+        return [conv(1, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), drawn(nn.Linear(18, 3), seed)]
+
+    (x, y), flat, nested = images(), blocks(), blocks()
+    net = ERNetwork(flat).one_update(x, y)
+    deep = nn.Sequential(nn.Sequential(nn.Sequential(*nested[:2]), nested[2]), *nested[3:])
+    same = ERNetwork(deep).one_update(x, y)
+    assert torch.equal(same(x), net(x)) and torch.equal(deep(x), nn.Sequential(*flat)(x))
+    deep[0].register_forward_hook(lambda *given: None)
+    with pytest.raises(ValueError, match=r"(?s)layers\[0\]: Sequential.* has hooks"):
+        ERNetwork(deep)
+    with pytest.raises(ValueError, match=r"layers\[0\]\[1\]: expected an activation, found GELU"):
+        ERNetwork(nn.Sequential(nn.Sequential(conv(1, 2), nn.GELU())))

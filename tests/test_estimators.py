@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import one_thread  # noqa: F401
 from sklearn.base import clone
-from sklearn.datasets import make_circles
+from sklearn.datasets import load_diabetes, load_wine, make_circles
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+import erlib.few_samples
 from erlib import ERClassifier, ERRegressor
 from erlib.sequential import sequential_fit
 from erlib.single_layer import RULES, single_layer_fit
@@ -105,6 +106,7 @@ warnings.simplefilter("ignore")
 import torch
 torch.set_num_threads(1)
 from sklearn.utils.estimator_checks import check_estimator
+import erlib.few_samples
 from erlib import ERClassifier, ERRegressor
 for model in sys.argv[1:]:
     checks = check_estimator(eval(model), on_fail=None, on_skip=None)
@@ -535,7 +537,9 @@ def test_hidden_layers_make_regression_nonlinear():
     x = np.random.default_rng(0).uniform(-2, 2, size=(300, 1))
     y = np.sin(2 * x[:, 0])
     assert ERRegressor().fit(x, y).score(x, y) < 0.5
-    assert ERRegressor((100,), hidden_ridge=0.1, ridge=0, random_state=0).fit(x, y).score(x, y) > 0.9
+    assert (
+        ERRegressor((100,), hidden_ridge=0.1, ridge=0, random_state=0).fit(x, y).score(x, y) > 0.9
+    )
 
 
 @pytest.mark.parametrize("rule", ["er", "weighted_er"])
@@ -1023,3 +1027,132 @@ def test_a_model_that_is_not_fitted_says_so(kind):
         if hasattr(kind, name):
             with pytest.raises(NotFittedError, match=kind.__name__):
                 getattr(kind(), name)(x)
+
+
+# ---------------------------------------------------------------- units and sizes
+
+
+@pytest.mark.parametrize("kind", [ERClassifier, ERRegressor])
+@pytest.mark.parametrize("how", [{}, {"hidden": (20,)}, {"hidden": (20,), "passes": 2}], ids=str)
+@pytest.mark.parametrize("factor", [1e-30, 1e-12, 255, 1e15, "each its own"])
+def test_neither_the_size_nor_the_units_of_columns_matter(factor, how, kind):
+    if kind is ERRegressor and "passes" in how:
+        pytest.skip("a regression has no mini-batches")
+    x, y, _ = data(kind)
+    x = x.astype("f4")
+    if factor == "each its own":
+        factor = np.array([1e-9, 1, 1e4, 1e9])
+    other = (x * factor).astype("f4")
+    scores = [kind(random_state=0, **how).fit(each, y).score(each, y) for each in (x, other)]
+    assert abs(scores[0] - scores[1]) < 0.02 and scores[0] > 0.5
+
+
+def test_raw_columns_of_different_units():
+    x, y = load_wine(return_X_y=True)
+    for hidden in ((), (50,)):
+        assert cross_val_score(ERClassifier(hidden, random_state=0), x, y).mean() > 0.95
+
+
+def test_a_stream_scales_columns_by_all_that_it_has_seen():
+    x, y = load_wine(return_X_y=True)
+    model = ERClassifier()
+    for part in np.array_split(np.random.default_rng(0).permutation(len(x)), 9):
+        model.partial_fit(x[part], y[part], classes=range(3))
+    whole = ERClassifier(updates=1).fit(x, y)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.intercept_, whole.intercept_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [100, 350, 1000])
+def test_a_hidden_layer_of_any_width_regresses(width):
+    """As wide as there are samples, its outputs would interpolate without a penalty."""
+    x, y = load_diabetes(return_X_y=True)
+    assert cross_val_score(ERRegressor((width,), random_state=0), x, y).mean() > 0.4
+    assert ERRegressor()._ridge() == 0
+
+
+@pytest.mark.parametrize("rule", ["er", "weighted_er"])
+@pytest.mark.parametrize("hidden", [(), (5,)], ids=str)
+def test_wide_tables_are_fitted_as_narrow_ones(hidden, rule, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 1200)), rng.integers(3, size=40)
+    how = {"updates": 3, "stop": None, "rule": rule, "random_state": 0}
+    model = ERClassifier(hidden, **how).fit(x, y)
+    monkeypatch.setattr(erlib.few_samples, "MANY_COLUMNS", 10**9)
+    by_sums = ERClassifier(hidden, **how).fit(x, y)
+    np.testing.assert_allclose(
+        model.decision_function(x), by_sums.decision_function(x), rtol=1e-8, atol=1e-8
+    )
+    if not hidden:
+        atol = 1e-8 * abs(by_sums.coef_).max()
+        np.testing.assert_allclose(model.coef_, by_sums.coef_, rtol=0, atol=atol)
+
+
+# ---------------------------------------------------------------- as scikit-learn's users expect
+
+
+@pytest.mark.parametrize("activation", ["tanh", "identity"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_logarithms_of_probabilities(classes, activation):
+    x, y, _ = labelled(classes=classes)
+    model = ERClassifier(activation=activation).fit(x, y)
+    far = np.vstack([x, 100 * x])
+    p, log_p = model.predict_proba(far), model.predict_log_proba(far)
+    np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-12, atol=1e-300)
+    assert (p == 0).any() and (log_p[p == 0] == -np.inf).all()
+
+
+@with_and_without_hidden
+def test_weights_of_classes_are_weights_of_their_samples(hidden):
+    x, y, weights = labelled()
+    by_class = {0: 3.0, 2: 0.5}
+    model = ERClassifier(hidden, class_weight=by_class, random_state=0).fit(x, y, weights)
+    factors = np.array([by_class.get(label, 1.0) for label in y])
+    same = ERClassifier(hidden, random_state=0).fit(x, y, weights * factors)
+    assert_same_model(model, same, x, rtol=1e-9)
+
+
+def test_balanced_classes_count_alike():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, 2)), rng.random(2000) < 0.03
+    x[y] += 1
+    recall = [
+        (ERClassifier(class_weight=how).fit(x, y).predict(x)[y]).mean()
+        for how in (None, "balanced")
+    ]
+    assert recall[0] < 0.1 and recall[1] > 0.6
+
+
+def test_weights_of_classes_stream():
+    x, y, _ = labelled()
+    how = {"class_weight": {0: 2.0, 1: 0.1}, "updates": 1}
+    model = ERClassifier(**how).partial_fit(x[:40], y[:40], classes=range(3))
+    assert_same_weights(model.partial_fit(x[40:], y[40:]), ERClassifier(**how).fit(x, y))
+
+
+@pytest.mark.parametrize(
+    ("how", "method", "complaint"),
+    [
+        ({"class_weight": "even"}, "fit", "class_weight: "),
+        ({"class_weight": {0: -1}}, "fit", "class_weight: negative"),
+        ({"class_weight": {9: 1}}, "fit", "class_weight: "),
+        ({"class_weight": "balanced"}, "partial_fit", "class_weight: 'balanced' needs all labels"),
+        ({"class_weight": "balanced", "hidden": (5,), "passes": 1}, "fit", "class_weight: mini-"),
+    ],
+)
+def test_bad_weights_of_classes_are_named(how, method, complaint):
+    x, y, _ = labelled()
+    more = {"classes": range(3)} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match=complaint):
+        getattr(ERClassifier(**how), method)(x, y, **more)
+
+
+@each_estimator
+def test_masked_entries_are_refused(kind):
+    x, y, _ = data(kind)
+    masked = np.ma.array(x, mask=x > 1)
+    for some_x, some_y in ((masked, y), (x, np.ma.array(y, mask=y > 1))):
+        with pytest.raises(ValueError, match="entries are masked"):
+            kind().fit(some_x, some_y)
+    with pytest.raises(ValueError, match=r"X: .* entries are masked"):
+        kind().fit(x, y).predict(masked)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from erlib import datasets
 from erlib.datasets import load
+from erlib.image_files import read_class_folders
 from erlib.progress import progress
 from erlib.raw_images import checksum
 
@@ -206,3 +207,39 @@ def test_decoding_many_images_shows_progress(tmp_path, monkeypatch, capsys):
     load(tmp_path / "mine")
     shown = capsys.readouterr().err
     assert "images of train/: 20 of 20" in shown and "images of test/: 10 of 10" in shown
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_images_in_nested_folders_belong_to_the_class(packed, tmp_path, monkeypatch):
+    raw = small_raw()
+    write_images(tmp_path / "mine", raw)
+    usual = load(tmp_path / "mine")
+    nested = tmp_path / "mine/train/bird/2024/may"
+    nested.mkdir(parents=True)
+    (tmp_path / "mine/train/bird/.hidden").mkdir()
+    for number in range(3):
+        Image.new("L", (28, 28), number).save(nested / f"{number}.png")
+        Image.new("L", (28, 28), 9).save(tmp_path / f"mine/train/bird/.hidden/{number}.png")
+    if packed:
+        write_zip(tmp_path / "mine.zip", tmp_path / "mine")
+        found, classes = read_class_folders(tmp_path / "mine.zip")
+        counts = np.bincount(found.y_train)
+    else:
+        data = load(tmp_path / "mine")
+        classes, counts = data.classes, data.y_train.bincount().numpy()
+    extra = 3 * (np.array(classes) == "bird")
+    assert (counts == usual.y_train.bincount().numpy() + extra).all()
+
+
+def test_links_in_a_circle_end(tmp_path):
+    write_images(tmp_path / "mine", small_raw())
+    usual = load(tmp_path / "mine")
+    (tmp_path / "mine/train/bird/again").symlink_to(tmp_path / "mine/train/bird")
+    assert load(tmp_path / "mine").sha256 == usual.sha256
+
+
+def test_an_image_too_large_is_named(tmp_path):
+    write_images(tmp_path / "mine", small_raw())
+    Image.new("1", (20000, 20000)).save(tmp_path / "mine/train/bird/0000.png")
+    with pytest.raises(ValueError, match=r"bird/0000\.png: cannot be read as an image .*exceeds"):
+        load(tmp_path / "mine")

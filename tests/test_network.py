@@ -14,6 +14,7 @@ from torch import nn
 import erlib.network
 from erlib import ERNetwork, invert, reflect, regress
 from erlib.activations import NAMES
+from erlib.sequential import sequential_fit
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SIZES = {1: [4, 3], 2: [4, 6, 3], 3: [4, 6, 5, 3], 4: [4, 6, 5, 6, 3]}
@@ -632,6 +633,84 @@ def test_a_score_needs_labels(case):
         network().score(x, given_y)
     with pytest.raises(ValueError, match="y: expected integer class labels"):
         network().score(x, coded(y))
+
+
+OUT_OF_REACH = {
+    "tanh": (coded(y) * 30, "y: values from -30 to 30, tanh gives -1 to 1"),
+    "softsign": (coded(y) * 1.01, "y: values from -1.01 to 1.01, softsign gives -1 to 1"),
+    "relu": (coded(y), "y: values from -1 to 1, relu gives 0 and more"),
+    "erf": ((coded(y) + 1) / 2, "y: one-hot rows of 0 and 1, where classes are coded 1 and -1"),
+}
+
+
+@pytest.mark.parametrize("loop", ["one_update", "fit", "settle", "sequential_fit"])
+@pytest.mark.parametrize("output", OUT_OF_REACH)
+def test_outputs_out_of_reach_are_refused(output, loop):
+    given_y, complaint = OUT_OF_REACH[output]
+    net = ERNetwork.dense([4, 5, 3], output=output)
+    before = state(net)
+    with pytest.raises(ValueError, match=complaint):
+        through(net, loop, x, given_y)
+    assert same_state(net, before)
+    through(net, loop, x, coded(y) * (0.5 if output != "relu" else 0))
+
+
+def through(net, loop, x, y, **how):
+    if loop == "sequential_fit":
+        return sequential_fit(net, x, y, **how)
+    return getattr(net, loop)(x, y, **how)
+
+
+@pytest.mark.parametrize("loop", ["one_update", "fit", "settle", "sequential_fit"])
+@pytest.mark.parametrize("exponent", [-30, -10, -2, 0, 1, 2, 15])
+def test_inputs_of_any_size_are_trained_on_as_well_or_refused(exponent, loop):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 10)).astype("f4")
+    y = (x[:, :3] * x[:, 3:6]).argmax(1)
+    how = {"one_update": {"ridge": 0.1}, "settle": {"readout_ridge": 0.1}}.get(
+        loop, {"passes": 3, "batch_size": 50}
+    )
+
+    def score(scale):
+        net = ERNetwork.dense([10, 100, 3], hidden_bias=True)
+        return through(net, loop, x * scale, y, **how).score(x * scale, y)
+
+    if exponent == 0 or (exponent < 0 and loop == "settle"):
+        assert score(np.float32(10.0**exponent)) > score(np.float32(1)) - 0.02 > 0.6
+    else:
+        with pytest.raises(ValueError, match=r"x: inputs of size .* scale them to a size of about"):
+            score(np.float32(10.0**exponent))
+
+
+def test_inputs_of_another_size_suit_weights_that_are_made_for_them():
+    net = ERNetwork.dense([4, 6, 3])
+    net.layers[0].assign(net.layers[0].weight / 255, net.layers[0].bias)
+    net.fit(255 * x, y)
+    tiny = ERNetwork.dense([4, 6, 3], readout_scale=1e-4)
+    tiny.one_update(255 * x, y)
+
+
+def test_a_training_that_blows_up_says_so():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 30)).astype("f4"), np.arange(60) % 3
+    net = ERNetwork.dense([30, 20, 20, 20, 20, 3])
+    with pytest.raises(ValueError, match=r"network: training overflows, fields of layer \d"):
+        net.fit(x, y, batch_size=4, passes=50, ridge=1e-6, share=1)
+
+
+@pytest.mark.parametrize("how", ["bfloat16", "half", "one layer"])
+def test_a_network_of_another_precision_is_named(how):
+    net = ERNetwork.dense([4, 6, 3])
+    if how == "one layer":
+        net.layers[1].double()
+    else:
+        getattr(net, how)()
+    for call in (net.one_update, net.fit, net.score, net.changes):
+        with pytest.raises(
+            ValueError, match=r"network: .* of layer \d is torch.*network.float\(\)"
+        ):
+            call(x, y)
+    net.float().one_update(x, y)
 
 
 BAD_INVERSE = [

@@ -460,7 +460,7 @@ def test_nothing_added_is_nothing_to_solve():
         (1e-160, "x: products of .* underflow float64; scale it up"),
     ],
 )
-@pytest.mark.parametrize("columns", [4, 1200], ids=["sums", "dual form"])
+@pytest.mark.parametrize("columns", [4, 1200], ids=["sums", "few samples"])
 def test_products_that_float64_does_not_hold_are_refused(columns, factor, complaint):
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(30, columns)) * factor
@@ -470,7 +470,7 @@ def test_products_that_float64_does_not_hold_are_refused(columns, factor, compla
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e15, 1e25])
 @pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("columns", [5, 1200], ids=["sums", "dual form"])
+@pytest.mark.parametrize("columns", [5, 1200], ids=["sums", "few samples"])
 def test_single_precision_inputs_of_any_size(columns, fit_intercept, scale):
     rng = np.random.default_rng(0)
     x, fields = rng.normal(size=(40, columns)).astype("f4"), rng.normal(size=(40, 2)).astype("f4")
@@ -497,9 +497,7 @@ def test_weights_too_large_for_the_dtype_are_refused():
 @pytest.mark.parametrize("ridge", [0.0, 1e-9, 0.1])
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("fit_intercept", [False, True])
-def test_the_dual_form_finds_what_singular_values_find(
-    fit_intercept, weighted, ridge, rows, columns
-):
+def test_few_samples_find_what_singular_values_find(fit_intercept, weighted, ridge, rows, columns):
     rng = np.random.default_rng(0)
     wide, fields = rng.normal(size=(30, 1200)) + 3, rng.normal(size=(30, 2))
     if columns != "independent":
@@ -524,13 +522,6 @@ def test_the_dual_form_finds_what_singular_values_find(
     np.testing.assert_allclose(bias, wanted_bias, rtol=0, atol=1e-7)
     if columns != "independent" and fit_intercept:
         assert (weight[1] == 0).all()
-    everyone = None if weights is None else torch.tensor(weights[weights > 0])
-    kept = slice(None) if weights is None else weights > 0
-    regression = Regression(torch.tensor(wide[kept]), ridge, everyone, fit_intercept)
-    found, coefficients = regression(torch.tensor(fields[kept]))
-    np.testing.assert_allclose(found, (wide @ weight + bias)[kept], rtol=0, atol=1e-7)
-    again = regression.weights(coefficients)[0]
-    np.testing.assert_allclose(again, wanted, rtol=0, atol=1e-8 * scale)
 
 
 # ---------------------------------------------------------------- new fields on the same inputs
