@@ -41,8 +41,7 @@ class Span:
 
     def __init__(self, x, fit_intercept=True):
         eps = torch.finfo(x.dtype).eps
-        self.mean = x.new_zeros(x.shape[1])
-        rows = x
+        self.mean, rows, nothing = x.new_zeros(x.shape[1]), x, []
         if fit_intercept:
             # In two steps: in the dtype of x the mean itself has lost digits where it is large.
             origin = x.mean(0)
@@ -52,13 +51,15 @@ class Span:
             self.mean = origin.double() + rest
             constant = CONSTANT * eps * self.mean.abs() * math.sqrt(len(x))
             spread = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float64)
-            rows[:, spread <= constant] = 0
+            nothing = (spread <= constant).nonzero()[:, 0]
+            rows[:, nothing] = 0
         q, r = torch.linalg.qr(rows.T)
         left, values, right = torch.linalg.svd(r)
         kept = values > max(x.shape) * eps * values[0]
         kept[0] = True  # a column of zeros, where all columns are constant
         self.z = right.T[:, kept] * values[kept]
         self.v = q @ left[:, kept]
+        self.v[nothing] = 0  # without rounding
 
     def ridge(self, ridge):
         """What is relative to the mean over the columns of x, relative to that over those of z."""

@@ -34,8 +34,8 @@ def perform(order, tell=None):
     `order` is a dict: the ``run``, its ``folder``, the ``place`` of its notebook, ``threads``, the
     seconds that a cell (``timeout``) and all of it (``limit``) may take, whether its ``verdicts``
     are checked, whether to ``force`` it, and whether to ``wait`` if another batch is at it. `tell`
-    is called with its events on the way. The dict returned has ``end`` ("ok", "done already", "elsewhere", "failed" or
-    "stopped"), ``why`` if it failed, and ``seconds``.
+    is called with its events on the way. The dict returned has ``end`` ("ok", "done already",
+    "elsewhere", "failed" or "stopped"), ``why`` if it failed, and ``seconds``.
     """
     folder, id = Path(order["folder"]), order["run"]["id"]
     began = time.monotonic()
