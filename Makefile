@@ -35,6 +35,7 @@ readme: $(INSTALLED) ## write the collected results into the table of README.md
 bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time to an accuracy
 	$(BIN)/python benchmarks/one_update.py
 	$(BIN)/python benchmarks/regress_memory.py
+	$(BIN)/python benchmarks/wide_tables.py
 	$(BIN)/python benchmarks/convolution_pass.py
 	$(BIN)/python benchmarks/sweep_plan.py
 	$(BIN)/python benchmarks/time_to_accuracy.py

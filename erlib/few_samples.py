@@ -14,7 +14,7 @@ import math
 import torch
 
 from .regress import Moments
-from .rounding import CONSTANT, representable
+from .rounding import CONSTANT, representable, squarable
 
 #: Below so many columns there is nothing to gain.
 MANY_COLUMNS = 1000
@@ -53,12 +53,17 @@ class Span:
             spread = torch.linalg.vector_norm(rows, dim=0, dtype=torch.float64)
             nothing = (spread <= constant).nonzero()[:, 0]
             rows[:, nothing] = 0
-        q, r = torch.linalg.qr(rows.T)
-        left, values, right = torch.linalg.svd(r)
-        kept = values > max(x.shape) * eps * values[0]
-        kept[0] = True  # a column of zeros, where all columns are constant
-        self.z = right.T[:, kept] * values[kept]
-        self.v = q @ left[:, kept]
+        rows = squarable(rows)
+        gram = (rows @ rows.T).double()
+        if not math.isfinite(gram.sum()):
+            raise ValueError("x, h_star: sums of products overflow float64; scale them down first")
+        squares, u = torch.linalg.eigh(gram)
+        kept = squares > (x.shape[1] + 64) * eps * squares[-1]
+        kept[-1] = True  # a coordinate of zeros, where all columns are constant
+        values = squares[kept].clamp(min=0).sqrt()
+        u = u[:, kept]
+        self.z = (u * values).to(x.dtype)
+        self.v = rows.T @ (u / torch.where(values > 0, values, 1)).to(rows.dtype)
         self.v[nothing] = 0  # without rounding
 
     def ridge(self, ridge):
