@@ -33,7 +33,7 @@ from .regress import CHUNK
 
 # Root mean squares between which training does about as well as at 1: larger output fields
 # saturate, and the first change outweighs first fields that vary less.
-MOST, LEAST = 2.5, 0.07
+MOST, LEAST = 2.5, 0.06
 
 
 class ERNetwork(nn.Module):
@@ -470,8 +470,8 @@ class ERNetwork(nn.Module):
         """Raise ValueError for outputs out of reach, and inputs of a size the weights don't suit.
 
         Too large are inputs, as the first linear map sees them, with output fields as large; too
-        small are inputs whose first fields vary by less than `least`, unless it is for a tiny
-        readout that the outputs are small: there the size of the inputs is of no account.
+        small are inputs whose first fields vary as little as they do, by less than `least`, unless
+        the readout is tiny: then the size of the inputs is of no account.
         """
         require_reachable("y", observed, self.layers[-1].activation)
         seen, fields = self.trace(x[: next(iter(self._chunks(x))).stop])
@@ -481,7 +481,7 @@ class ERNetwork(nn.Module):
         )
         if min(size, last) > MOST:
             why = f"saturate the outputs (fields of size {last:.2g})"
-        elif of_inputs and varies < least and last > size / 100:
+        elif of_inputs and max(size, varies) < least and last > size / 100:
             why = f"vanish beside the first change (fields that vary by {varies:.2g})"
         else:
             return
