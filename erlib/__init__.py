@@ -9,11 +9,11 @@ H = X W + b, output A = f(H), target T. Arrays are NumPy arrays or torch tensors
 dtype, and results come back as what was given.
 
 `ERNetwork` loops over the verbs, `load` reads a data set by name, `record` notes what a notebook
-found. The theory has modules of its own: `erlib.implicit_loss`, `erlib.gradient` (the same update
-by automatic differentiation) and `erlib.gauss_newton`. `erlib.sequential` is the named variant that
+found. The theory has modules of its own: `erlib.theory.implicit_loss`, `erlib.theory.gradient` (the same update
+by automatic differentiation) and `erlib.theory.gauss_newton`. `erlib.sequential` is the named variant that
 trains in mini-batches without a step length, `erlib.baselines` what ER is compared with,
 `erlib.patches` a front end without labels. `erlib.convolutional` makes convolutional networks,
-`erlib.augment` changes their images, `erlib.effective_rank` counts the directions of a layer.
+`erlib.augment` changes their images, `erlib.theory.effective_rank` counts the directions of a layer.
 """
 
 import importlib

@@ -336,7 +336,7 @@ class ERNetwork(nn.Module):
 
         Returns a list of (:math:`\Delta W` `[d_in, d_out]`, :math:`\Delta b` `[d_out]` or None)
         with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
-        differentiation: `erlib.gradient`.
+        differentiation: `erlib.theory.gradient`.
         """
         x, observed, inverse = self.problem(x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)

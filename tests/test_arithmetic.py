@@ -17,14 +17,14 @@ from erlib.baselines.mean_field import mean_field
 from erlib.baselines.random_features import random_features
 from erlib.baselines.receptive_fields import receptive_fields
 from erlib.convolutional import convolutional
-from erlib.effective_rank import effective_rank
-from erlib.gauss_newton import gauss_newton_changes
-from erlib.gradient import gradient_changes
 from erlib.hidden_spins import infer_hidden
-from erlib.implicit_loss import implicit_loss
 from erlib.patches import PatchFeatures
 from erlib.sequential import sequential_fit
 from erlib.single_layer import RULES, single_layer_fit
+from erlib.theory.effective_rank import effective_rank
+from erlib.theory.gauss_newton import gauss_newton_changes
+from erlib.theory.gradient import gradient_changes
+from erlib.theory.implicit_loss import implicit_loss
 
 DIGITS = erlib.load("digits")
 IMAGES, LABELS = DIGITS.x_train[:200], DIGITS.y_train[:200]

@@ -8,7 +8,7 @@ import torch
 import erlib
 from erlib import ERNetwork, Moments, reflect, regress
 from erlib.coding import observed_outputs
-from erlib.implicit_loss import implicit_loss
+from erlib.theory.implicit_loss import implicit_loss
 
 
 @pytest.fixture(scope="module")

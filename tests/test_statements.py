@@ -17,7 +17,7 @@ from scipy import optimize
 
 from erlib import activation, reflect, regress
 from erlib.activations import NAMES
-from erlib.implicit_loss import implicit_loss
+from erlib.theory.implicit_loss import implicit_loss
 
 EXAMPLES = settings(deadline=None, max_examples=60, derandomize=True)
 shapes = {"n": st.integers(12, 80), "d": st.integers(1, 8), "units": st.integers(1, 4)}

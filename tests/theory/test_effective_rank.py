@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erlib.effective_rank import effective_rank
+from erlib.theory.effective_rank import effective_rank
 
 
 def matrix(values, n=30, seed=0):

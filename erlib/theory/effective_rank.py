@@ -2,8 +2,8 @@
 
 import torch
 
-from . import checks
-from .arithmetic import own_arithmetic
+from .. import checks
+from ..arithmetic import own_arithmetic
 
 
 @own_arithmetic

@@ -2,8 +2,8 @@
 
 import torch
 
-from . import checks
-from .arithmetic import own_arithmetic
+from .. import checks
+from ..arithmetic import own_arithmetic
 from .gradient import checked, copied_parameters, finite, forward, least_squares
 
 
@@ -20,7 +20,7 @@ def gauss_newton_changes(network, x, target, *, ridge=0.0):
     of them where there are several. The Jacobian is formed as a dense matrix
     `[n d_out, parameters]`: for small networks.
 
-    Parameters, returns and errors as in `erlib.gradient.gradient_changes`.
+    Parameters, returns and errors as in `erlib.theory.gradient.gradient_changes`.
 
     >>> import erlib
     >>> net = erlib.ERNetwork.dense([3, 2], dtype=torch.float64, output="identity")

@@ -3,10 +3,10 @@ r"""The loss that Expectation Reflection never names, recovered from its step.""
 import numpy as np
 import torch
 
-from . import checks
-from .activations import activation as activation_by_name
-from .arithmetic import own_arithmetic
-from .reflect import reflected
+from .. import checks
+from ..activations import activation as activation_by_name
+from ..arithmetic import own_arithmetic
+from ..reflect import reflected
 
 # Gauss-Legendre nodes and weights on [0, 1]. The error falls with the distance of the poles of g,
 # +-i pi for tanh, about 1.4 +- 1.9i for erf, relative to h.

@@ -17,8 +17,8 @@ from references import one_thread  # noqa: F401
 
 from erlib import ERNetwork, activation
 from erlib.activations import NAMES
-from erlib.gauss_newton import gauss_newton_changes
-from erlib.gradient import gradient_changes
+from erlib.theory.gauss_newton import gauss_newton_changes
+from erlib.theory.gradient import gradient_changes
 
 EXAMPLES = settings(deadline=None, max_examples=60, derandomize=True)
 PLAIN = {"factor": "slope", "inverse": "transpose", "precondition": False}

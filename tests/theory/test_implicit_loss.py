@@ -10,7 +10,7 @@ from scipy import integrate, special
 
 from erlib import reflect
 from erlib.activations import NAMES, activation
-from erlib.implicit_loss import implicit_loss
+from erlib.theory.implicit_loss import implicit_loss
 
 EXAMPLES = settings(deadline=None, max_examples=40, derandomize=True)
 every_activation = pytest.mark.parametrize("name", NAMES)

@@ -23,12 +23,12 @@ import torch
 from scipy import linalg
 from torch.nn import functional
 
-from . import checks
-from .activations import activation
-from .arithmetic import own_arithmetic
-from .layers import dense_only
-from .network import ERNetwork
-from .rounding import CONSTANT
+from .. import checks
+from ..activations import activation
+from ..arithmetic import own_arithmetic
+from ..layers import dense_only
+from ..network import ERNetwork
+from ..rounding import CONSTANT
 
 # Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
 # (a silent ReLU unit has none and keeps its field).
