@@ -9,15 +9,15 @@ from references import one_thread  # noqa: F401
 from torch import nn
 
 import erlib
-from erlib import ising
 from erlib.augment import shifts_and_flips
 from erlib.baselines import backprop, foof, semi_implicit, target_propagation, train
 from erlib.baselines.forward_projection import forward_projection
-from erlib.baselines.mean_field import mean_field
 from erlib.baselines.random_features import random_features
 from erlib.baselines.receptive_fields import receptive_fields
 from erlib.convolutional import convolutional
-from erlib.hidden_spins import infer_hidden
+from erlib.inference import ising
+from erlib.inference.hidden_spins import infer_hidden
+from erlib.inference.mean_field import mean_field
 from erlib.patches import PatchFeatures
 from erlib.sequential import sequential_fit
 from erlib.single_layer import RULES, single_layer_fit

@@ -21,11 +21,11 @@ from typing import NamedTuple
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from . import checks
-from .arithmetic import own_arithmetic
-from .batches import generator
-from .progress import progress
-from .single_layer import single_layer_fit
+from .. import checks
+from ..arithmetic import own_arithmetic
+from ..batches import generator
+from ..progress import progress
+from ..single_layer import single_layer_fit
 
 
 class HiddenSpins(NamedTuple):

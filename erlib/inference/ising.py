@@ -15,9 +15,9 @@ Song, Periwal and Jo, Phys. Rev. E 99, 023311 (2019).
 
 import torch
 
-from . import checks
-from .arithmetic import own_arithmetic
-from .batches import generator
+from .. import checks
+from ..arithmetic import own_arithmetic
+from ..batches import generator
 
 
 @own_arithmetic

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from erlib import ising
-from erlib.baselines.logistic import PENALTIES, maximum_likelihood
+from erlib.inference import ising
+from erlib.inference.logistic import PENALTIES, maximum_likelihood
 
 
 def series(n=5, g=1.0, length=1500):

@@ -1,11 +1,11 @@
-"""`erlib.hidden_spins`: the flips against the whole likelihood, and spins that are found again."""
+"""`erlib.inference.hidden_spins`: the flips against the whole likelihood, and spins that are found again."""
 
 import numpy as np
 import pytest
 import torch
 
-from erlib import hidden_spins, ising
-from erlib.hidden_spins import infer_hidden, recovery
+from erlib.inference import hidden_spins, ising
+from erlib.inference.hidden_spins import infer_hidden, recovery
 
 
 def log_likelihood(spins, weight):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize
 
-from erlib import ising
-from erlib.baselines.mean_field import KINDS, mean_field
+from erlib.inference import ising
+from erlib.inference.mean_field import KINDS, mean_field
 
 
 def series(n=6, g=0.6, length=4000):

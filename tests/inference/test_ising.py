@@ -1,10 +1,10 @@
-"""`erlib.ising`: couplings of a given strength, series of a known model."""
+"""`erlib.inference.ising`: couplings of a given strength, series of a known model."""
 
 import numpy as np
 import pytest
 import torch
 
-from erlib import ising
+from erlib.inference import ising
 
 
 def test_couplings_have_the_strength_asked_for():
