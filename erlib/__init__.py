@@ -25,14 +25,14 @@ __version__ = "0.1.0"
 #: Where each public name is; loaded when it is first asked for, so that commands which only start
 #: notebooks do not wait for torch.
 _MODULES = {
-    "Dataset": "datasets",
+    "Dataset": "data.named",
     "ERClassifier": "estimators",
     "ERNetwork": "network",
     "ERRegressor": "estimators",
     "Moments": "regress",
     "activation": "activations",
     "invert": "invert",
-    "load": "datasets",
+    "load": "data.named",
     "parameter": "parameters",
     "record": "record",
     "reflect": "reflect",

@@ -7,7 +7,7 @@ import click
 
 def _check_names(context, parameter, names):
     """Refuse a misspelt name before any work is done for the others."""
-    from . import datasets
+    from .data import named as datasets
 
     for name in names:
         try:
@@ -25,7 +25,7 @@ def data():
 @data.command("list")
 def list_data_sets():
     """Show every data set and where it would be read from now."""
-    from . import datasets
+    from .data import named as datasets
 
     for entry in datasets.data_sets():
         shape = " x ".join(str(length) for length in entry.shape)
@@ -43,7 +43,7 @@ def verify(names):
 
     Downloads nothing.  Fails if the content differs, or if a data set that was named is not here.
     """
-    from . import datasets
+    from .data import named as datasets
 
     if not names:
         names = [entry.name for entry in datasets.data_sets() if entry.found]
@@ -61,7 +61,7 @@ def fetch(names):
 
 
 def _load_each(names, download):
-    from . import datasets
+    from .data import named as datasets
 
     unlisted = {entry.name for entry in datasets.data_sets() if entry.sha256 is None}
     failed = []

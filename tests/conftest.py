@@ -9,7 +9,9 @@ from data_files import expect_small, small_raw, write_idx
 from finished_runs import finished
 from small_notebooks import write_notebook, write_settings
 
-from erlib import datasets, lookup, paths
+from erlib import paths
+from erlib.data import lookup
+from erlib.data import named as datasets
 
 
 @pytest.fixture

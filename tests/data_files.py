@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from erlib import datasets
-from erlib.image_files import IDX_STEMS
-from erlib.raw_images import Raw, checksum
+from erlib.data import named as datasets
+from erlib.data.image_files import IDX_STEMS
+from erlib.data.raw_images import Raw, checksum
 
 N_TRAIN, N_TEST = 20, 10
 

@@ -3,7 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
-from erlib import datasets, lookup, paths
+from erlib import paths
+from erlib.data import lookup
+from erlib.data import named as datasets
 from erlib.datasets_cli import data
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from erlib import datasets
-from erlib.datasets import load
+from erlib.data import named as datasets
+from erlib.data.named import load
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_embedded_parts_are_stratified_disjoint_and_interleaved(name):
 
 def test_embedded_data_need_no_torchvision():
     code = """
-import sys, erlib.datasets
+import sys, erlib.data.named
 for name in ("digits", "mnist5k"):
-    erlib.datasets.load(name)
-erlib.datasets.data_sets()
+    erlib.data.named.load(name)
+erlib.data.named.data_sets()
 assert not [name for name in sys.modules if name.startswith("torchvision")]
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -59,7 +59,7 @@ if not hasattr(sys, "_erlib_second_try"):
 
 def run_compat():
     """Execute the module anew, whether or not it was imported before."""
-    return runpy.run_path(importlib.util.find_spec("erlib.torchvision_compat").origin)
+    return runpy.run_path(importlib.util.find_spec("erlib.data.torchvision_compat").origin)
 
 
 def test_matching_build_defines_nothing(fake_torchvision, library_calls):
@@ -99,7 +99,7 @@ try:
     plain = True
 except RuntimeError:
     plain = False
-from erlib import torchvision_compat
+from erlib.data import torchvision_compat
 import torchvision
 assert torchvision is torchvision_compat.torchvision
 assert (torchvision_compat.schemas is None) == plain

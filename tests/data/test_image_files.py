@@ -10,11 +10,11 @@ import pytest
 from data_files import expect_small, small_raw, write_images, write_zip
 from PIL import Image
 
-from erlib import datasets
-from erlib.datasets import load
-from erlib.image_files import read_class_folders
+from erlib.data import named as datasets
+from erlib.data.image_files import read_class_folders
+from erlib.data.named import load
+from erlib.data.raw_images import checksum
 from erlib.progress import progress
-from erlib.raw_images import checksum
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 
@@ -73,7 +73,7 @@ def cifar10(tmp_path, monkeypatch):
     """A small CIFAR-10 with MD5 sums of its own; gives its content and its folder."""
     import pickle
 
-    from erlib.torchvision_compat import torchvision
+    from erlib.data.torchvision_compat import torchvision
 
     raw, folder = small_raw((3, 32, 32), n_train=50), tmp_path / "data/cifar-10-batches-py"
     expect_small(monkeypatch, "cifar10", raw)
@@ -202,7 +202,7 @@ def test_malformed_folder(how, message, tmp_path):
 
 
 def test_decoding_many_images_shows_progress(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("erlib.image_files.progress", partial(progress, every=0))
+    monkeypatch.setattr("erlib.data.image_files.progress", partial(progress, every=0))
     write_images(tmp_path / "mine", small_raw())
     load(tmp_path / "mine")
     shown = capsys.readouterr().err

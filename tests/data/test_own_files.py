@@ -7,8 +7,8 @@ import pytest
 import torch
 from data_files import N_TEST, N_TRAIN, small_raw, write_images
 
-from erlib.datasets import load
-from erlib.raw_images import checksum
+from erlib.data.named import load
+from erlib.data.raw_images import checksum
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 

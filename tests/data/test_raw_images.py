@@ -3,7 +3,7 @@
 import numpy as np
 from data_files import small_raw
 
-from erlib.raw_images import checksum, interleaved
+from erlib.data.raw_images import checksum, interleaved
 
 
 def test_interleaved_takes_one_image_of_each_class_after_the_other():

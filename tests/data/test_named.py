@@ -12,8 +12,9 @@ import pytest
 import torch
 from data_files import expect_small, small_raw, write_idx
 
-from erlib import datasets, lookup
-from erlib.datasets import load
+from erlib.data import lookup
+from erlib.data import named as datasets
+from erlib.data.named import load
 
 REAL_DATA = os.environ.get("ERLIB_DATA")  # before the fixture takes it away
 pytestmark = pytest.mark.usefixtures("empty_machine")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from data_files import N_TRAIN, expect_small, small_raw, write_idx
 
-from erlib import lookup
-from erlib.datasets import load
-from erlib.image_files import IDX_STEMS
-from erlib.raw_images import checksum
+from erlib.data import lookup
+from erlib.data.image_files import IDX_STEMS
+from erlib.data.named import load
+from erlib.data.raw_images import checksum
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 IDX_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -70,7 +70,7 @@ def test_missing_files_are_named(mnist):
 
 def fake_download(monkeypatch, name, download):
     """Let torchvision's class be ``download(root)``."""
-    from erlib.torchvision_compat import torchvision
+    from erlib.data.torchvision_compat import torchvision
 
     class Fake:
         def __init__(self, root, download):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .progress import progress
+from ..progress import progress
 from .raw_images import SPLITS, Raw, interleaved
 
 IDX_STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",

@@ -1,0 +1,1 @@
+"""Image data by name or from your own files: found, verified, scaled."""
