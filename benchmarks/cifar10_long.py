@@ -30,9 +30,9 @@ from erlib import ERNetwork
 from erlib.augment import shifts_and_flips
 from erlib.baselines import backprop, train
 from erlib.convolutional import convolutional
-from erlib.intervals import percent
+from erlib.notebook.intervals import percent
+from erlib.notebook.tables import markdown
 from erlib.sequential import sequential_fit
-from erlib.tables import markdown
 
 FROZEN = 1.0  # the penalty of notebook 05
 TRIED = {"sequential ER": [0.3, FROZEN, 3.0, 10.0], "Adam": [0.0005, 0.0015, 0.005]}

@@ -15,10 +15,10 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 from erlib.batch import describe, states_in
-from erlib.code_state import all_modules, code_state
 from erlib.collect import means, read_runs, rows_of
+from erlib.notebook.code_state import all_modules, code_state
+from erlib.notebook.record import environment
 from erlib.notebook_files import source_hash
-from erlib.record import environment
 from erlib.sweep import plan_sweep
 
 

@@ -50,8 +50,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from erlib import ERClassifier, ERRegressor
-from erlib.record import environment
-from erlib.tables import markdown, select
+from erlib.notebook.record import environment
+from erlib.notebook.tables import markdown, select
 
 SETS = ["iris", "wine", "breast_cancer", "digits", "diabetes"]
 NUMBERS = ["score", "loss", "seconds", "one_fit"]

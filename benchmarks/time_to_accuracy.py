@@ -16,7 +16,7 @@ import torch
 
 import erlib
 from erlib.baselines import backprop, choose, train
-from erlib.curves import Curve, first_reach
+from erlib.notebook.curves import Curve, first_reach
 from erlib.sequential import sequential_fit
 
 RATES = [0.001, 0.003, 0.01, 0.03]

@@ -33,8 +33,8 @@ _MODULES = {
     "activation": "activations",
     "invert": "invert",
     "load": "data.named",
-    "parameter": "parameters",
-    "record": "record",
+    "parameter": "notebook.parameters",
+    "record": "notebook.record",
     "reflect": "reflect",
     "regress": "regress",
 }

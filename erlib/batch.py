@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from .executors import executor, workers_of
+from .notebook.record import write_atomically
 from .notebook_files import source_hash
 from .overview import Overview, label
 from .processes import FATAL
-from .record import write_atomically
 from .run_folder import (
     ANOTHER,
     DONE,
@@ -57,7 +57,7 @@ def run(
     executed ``<id>.ipynb``, its ``<id>.log`` and figures, and last, if it succeeded, ``<id>.json``
     with the recorded values and all that led to them.  A run that is done there already is skipped,
     so that an interrupted batch can be resumed; inside a notebook the finished pieces of an
-    interrupted attempt count too (`erlib.kept`); ``force`` starts afresh.  A failure does not keep
+    interrupted attempt count too (`erlib.notebook.kept`); ``force`` starts afresh.  A failure does not keep
     later runs from running unless ``stop``; a full disk does.  ``threads`` limits the threads of
     each kernel, ``timeout`` the seconds of each cell, ``limit`` those of a run.  Without
     ``verdicts`` the asserts of the notebook are left out, which are about its defaults.

@@ -10,7 +10,7 @@ import click
 
 from . import __version__, light_imports  # noqa: F401
 from .datasets_cli import data
-from .parameters import Typed
+from .notebook.parameters import Typed
 
 
 class _Main(click.Group):

@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
-from .intervals import mean_interval
-from .parameters import from_typed, suggestion
+from .notebook.intervals import mean_interval
+from .notebook.parameters import from_typed, suggestion
+from .notebook.tables import markdown
 from .run_folder import read_result
 from .sweep import counted
-from .tables import markdown
 
 #: Columns that say where a row is from, not what was found.
 ORIGIN = ("id", "seconds", "threads", "erlib", "torch", "code", "cpu")

@@ -12,9 +12,9 @@ import json
 from functools import partial
 from types import SimpleNamespace
 
+from .notebook.parameters import NULL, Typed, from_typed, parameter, suggestion
+from .notebook.record import as_plain
 from .notebook_files import cells, parameter_cells, parsed
-from .parameters import NULL, Typed, from_typed, parameter, suggestion
-from .record import as_plain
 
 
 class Declared:

@@ -12,7 +12,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
 from papermill.iorw import LocalHandler, papermill_io
 
-from . import paths
+from .notebook import paths
 from .notebook_files import cells, first_line, parameter_cells
 
 

@@ -9,7 +9,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .code_state import all_modules, code_state
+from .notebook.code_state import all_modules, code_state
 from .processes import perform, start_again, stop_all
 
 Workers = namedtuple("Workers", ["submit", "capacity"])

@@ -11,8 +11,8 @@ import re
 
 import nbformat
 
-from . import paths
-from .record import as_plain
+from .notebook import paths
+from .notebook.record import as_plain
 
 INJECTED = "injected-parameters"  #: papermill's tag of the cell with the values given
 

@@ -25,15 +25,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from . import light_imports  # noqa: F401
-from .code_state import all_modules, code_state
 from .execute import NotebookFailed, execute
-from .kept import FOLDER as KEPT
+from .notebook.code_state import all_modules, code_state
+from .notebook.kept import FOLDER as KEPT
+from .notebook.record import CHANNEL, environment, read_channel, write_json
+from .notebook.verdicts import LEAVE_OUT
 from .notebook_files import source_hash
 from .processes import stop_tree
-from .record import CHANNEL, environment, read_channel, write_json
 from .run_folder import ANOTHER, DONE, failure_file, log_file, place_of, result_file, state
 from .runs import Run
-from .verdicts import LEAVE_OUT
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -100,7 +100,7 @@ def do(run, folder, order, tell):
     # Two data sets through one notebook draw figures of the same names: a folder for each.
     figures = folder / "figures" / run.id
     shutil.rmtree(figures, ignore_errors=True)
-    # Finished pieces of an earlier attempt (erlib.kept), of this notebook and no other of its name.
+    # Finished pieces of an earlier attempt (erlib.notebook.kept), of this notebook and no other of its name.
     kept, place = folder / f"{run.id}.kept", place_of(run, folder)
     pieces = kept / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     threads = order["threads"]

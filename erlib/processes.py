@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from .record import write_json
+from .notebook.record import write_json
 
 #: Reasons for which every later run would fail, too.
 FATAL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EROFS, errno.EDQUOT))

@@ -7,8 +7,8 @@ import shlex
 import shutil
 from pathlib import Path
 
-from . import paths
-from .record import write_atomically, write_json
+from .notebook import paths
+from .notebook.record import write_atomically, write_json
 
 
 def publish(folders, to=None):

@@ -5,10 +5,10 @@ import json
 import re
 from statistics import median
 
-from . import paths
-from .intervals import mean_interval, percent
-from .record import write_atomically
-from .tables import gains, markdown, select
+from .notebook import paths
+from .notebook.intervals import mean_interval, percent
+from .notebook.record import write_atomically
+from .notebook.tables import gains, markdown, select
 
 CONTROLS = ("random features", "shuffled", "own fields")
 VIEWS = {"as they are": ["accuracy"], "augmented": ["accuracy", "both views"]}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import nbformat
 
-from . import paths
 from .execute import NotebookFailed, execute
+from .notebook import paths
+from .notebook.record import CHANNEL, write_atomically
 from .overview import Overview
-from .record import CHANNEL, write_atomically
 
 
 def refresh(runs, *, timeout=None):

@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from . import paths
-from .code_state import changed
+from .notebook import paths
+from .notebook.code_state import changed
 from .notebook_files import source_hash
 
 DONE, MISSING, FAILED = "done", "missing", "failed"

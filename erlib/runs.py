@@ -8,10 +8,10 @@ import re
 import shlex
 from pathlib import Path
 
-from . import paths
 from .declared import Declared
+from .notebook import paths
+from .notebook.parameters import from_text, suggestion, typed
 from .notebook_files import find_notebooks
-from .parameters import from_text, suggestion, typed
 
 PROFILES = ("quick", "full")
 

@@ -4,8 +4,8 @@ import glob
 import json
 from pathlib import Path
 
-from . import paths
 from .collect import as_text, tables_in
+from .notebook import paths
 from .run_folder import read_result
 from .runs import Run
 

@@ -15,7 +15,7 @@ import shlex
 from pathlib import Path
 
 from .declared import Declared
-from .parameters import QUOTED, Typed, from_text, from_typed, typed
+from .notebook.parameters import QUOTED, Typed, from_text, from_typed, typed
 from .run_folder import runs_folder
 from .runs import plan
 
@@ -69,7 +69,7 @@ def size_of(axes, takes_text=None):
 def read_axis(text, what="grid", takes_text=None):
     """The name and the values of an axis.
 
-    Values are separated by commas, each as after ``-p`` (`erlib.parameters.from_typed`); ``a:b``
+    Values are separated by commas, each as after ``-p`` (`erlib.notebook.parameters.from_typed`); ``a:b``
     and ``a:b:step`` count from a up to b, without b, as Python's range does. Where
     ``takes_text(name, value)`` says so, a value is left as it was `Typed`.
 

@@ -2,8 +2,8 @@
 
 import matplotlib.pyplot as plt
 
-from . import plots
-from .tables import select
+from .notebook import plots
+from .notebook.tables import select
 
 
 def plot(groups, by, value, file, *, log=False):

@@ -9,9 +9,9 @@ from data_files import expect_small, small_raw, write_idx
 from finished_runs import finished
 from small_notebooks import write_notebook, write_settings
 
-from erlib import paths
 from erlib.data import lookup
 from erlib.data import named as datasets
+from erlib.notebook import paths
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def batch(tmp_path_factory):
         patch.setenv("ERLIB_DATA", "my-data")
         write_notebook(
             "01_values",
-            "from erlib.record import note_data, print_environment, record",
+            "from erlib.notebook.record import note_data, print_environment, record",
             "record(hidden=hidden, table=[{'seed': s, 'score': s / 4} for s in seeds])",
             "note_data('digits', 'abc')",
             "print_environment()",

@@ -5,7 +5,7 @@ import json
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from erlib import paths
+from erlib.notebook import paths
 
 
 def write_notebook(name, *sources, parameters=None):

@@ -10,9 +10,9 @@ import pytest
 from small_notebooks import result_of, write_notebook
 
 from erlib import batch as module
-from erlib import paths
 from erlib.batch import describe, run, states_in, threads_each
-from erlib.code_state import code_state
+from erlib.notebook import paths
+from erlib.notebook.code_state import code_state
 from erlib.notebook_files import source_hash
 from erlib.runs import plan
 from erlib.sweep import plan_sweep

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from erlib import paths
-from erlib.tables import select
+from erlib.notebook import paths
+from erlib.notebook.tables import select
 
 FOLDER = paths.ROOT / "benchmarks"
 

@@ -11,9 +11,9 @@ from finished_runs import finished
 from nbformat.v4 import new_code_cell, new_notebook
 
 import erlib
-from erlib import paths
 from erlib.cli import main
 from erlib.execute import NotebookFailed
+from erlib.notebook import paths
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import pytest
 from click.testing import CliRunner
 
-from erlib import paths
 from erlib.data import lookup
 from erlib.data import named as datasets
 from erlib.datasets_cli import data
+from erlib.notebook import paths
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import pytest
 from nbformat.v4 import new_code_cell
 from small_notebooks import write_notebook
 
-from erlib import paths
 from erlib.declared import Declared
+from erlib.notebook import paths
+from erlib.notebook.parameters import Typed
 from erlib.notebook_files import find_notebooks
-from erlib.parameters import Typed
 
 PARAMETERS = 'hidden = 5\nrate = 0.1\nmode = "fast"\nseeds = [0, 1]\nlimit = None\nplain = 3'
 CHECKS = """

@@ -6,8 +6,8 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-from erlib import paths
 from erlib.cli import main
+from erlib.notebook import paths
 
 PAGES = sorted((paths.ROOT / "docs").glob("*.md"))
 

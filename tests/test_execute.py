@@ -9,10 +9,10 @@ import sys
 import nbformat
 from small_notebooks import result_of, write_notebook
 
-from erlib import paths
 from erlib.batch import run
+from erlib.notebook import paths
+from erlib.notebook.record import write_atomically
 from erlib.one_run import THREAD_VARIABLES
-from erlib.record import write_atomically
 from erlib.runs import plan
 from erlib.show import describe, find
 
@@ -50,7 +50,7 @@ def test_without_its_verdicts_a_run_goes_on_with_what_it_has_kept(place):
         "x = 1",
         """from pathlib import Path
 
-from erlib.kept import kept
+from erlib.notebook.kept import kept
 
 @kept
 def once(*, number):

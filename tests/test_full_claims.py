@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from erlib import paths
-from erlib.intervals import mean_interval
+from erlib.notebook import paths
+from erlib.notebook.intervals import mean_interval
+from erlib.notebook.tables import gains, select
 from erlib.readme import read_rows
-from erlib.tables import gains, select
 
 SETS = {"mnist": "05_convolution", "fashion_mnist": "05_convolution.fashion_mnist"}
 both = pytest.mark.parametrize("run", SETS.values(), ids=SETS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from erlib.tables import gains, select
+from erlib.notebook.tables import gains, select
 
 FOLDER = os.environ.get("ERLIB_FULL_RUN")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="ERLIB_FULL_RUN names no folder of a full run")

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from small_notebooks import write_notebook
 
-from erlib import paths
+from erlib.notebook import paths
 from erlib.notebook_files import declared_parameters, source_hash
 from erlib.runs import plan
 

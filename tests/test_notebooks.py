@@ -18,7 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
 
-from erlib import paths
+from erlib.notebook import paths
 from erlib.runs import plan
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
@@ -202,7 +202,7 @@ def good(tmp_path, monkeypatch):
         ("seeds: list = [0, 1]\nwidth = 10", ["parameters"]),
         (
             "from erlib import parameter, plots, record\n"
-            "from erlib.record import print_environment\n"
+            "from erlib.notebook.record import print_environment\n"
             "seeds = parameter([int], seeds=seeds)\n"
             "width = min(100, parameter(int, width=width, at_least=1))",
             [],

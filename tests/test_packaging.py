@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import erlib
-from erlib import paths
+from erlib.notebook import paths
 
 CONDA_NAMES = {"torch": "pytorch-cpu"}  # where conda-forge calls it differently
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}

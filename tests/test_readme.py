@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from erlib import paths, readme
+from erlib import readme
+from erlib.notebook import paths
 from erlib.publish import publish
 
 

@@ -3,7 +3,7 @@
 import nbformat
 from small_notebooks import write_notebook
 
-from erlib import paths
+from erlib.notebook import paths
 from erlib.refresh import refresh
 from erlib.runs import plan
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import erlib
-from erlib import ERNetwork, paths
+from erlib import ERNetwork
 from erlib.convolutional import convolutional
-from erlib.curves import Curve
+from erlib.notebook import paths
+from erlib.notebook.curves import Curve
+from erlib.notebook.tables import select
 from erlib.readme import read_rows
 from erlib.sequential import sequential_fit
-from erlib.tables import select
 
 IMAGES = 0.003  # of the test images may change sides
 

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from small_notebooks import write_notebook, write_settings
 
-from erlib.parameters import Typed
+from erlib.notebook.parameters import Typed
 from erlib.runs import plan
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from finished_runs import finished
 
-from erlib import paths
+from erlib.notebook import paths
 from erlib.show import describe, find, notebook_of
 
 

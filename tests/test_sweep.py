@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_notebooks import write_notebook
 
-from erlib import paths
+from erlib.notebook import paths
 from erlib.runs import plan
 from erlib.sweep import default_folder, plan_sweep, read_axis, read_fixed
 

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import paths
+from ..notebook import paths
 from .image_files import CIFAR_FILES, IDX_STEMS, idx_file
 from .raw_images import SPLITS
 

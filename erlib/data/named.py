@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..record import note_data
+from ..notebook.record import note_data
 from . import lookup
 from .embedded import read_digits, read_mnist5k
 from .image_files import read_cifar10, read_class_folders, read_idx_folder

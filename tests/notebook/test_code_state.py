@@ -1,7 +1,7 @@
 import pytest
 
-from erlib import code_state as module
-from erlib.code_state import all_modules, changed, code_state, loaded_modules
+from erlib.notebook import code_state as module
+from erlib.notebook.code_state import all_modules, changed, code_state, loaded_modules
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from erlib.record import (
+from erlib.notebook.record import (
     CHANNEL,
     environment,
     note_data,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from erlib.intervals import mean_interval, percent
+from erlib.notebook.intervals import mean_interval, percent
 
 
 def test_equals_scipys_interval_of_the_mean():

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from erlib import kept as module
-from erlib.kept import kept
+from erlib.notebook import kept as module
+from erlib.notebook.kept import kept
 
 calls = []
 factor = 2

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given as given_some
 from hypothesis import strategies as st
 
-from erlib.parameters import from_text, from_typed, parameter, suggestion, typed
+from erlib.notebook.parameters import from_text, from_typed, parameter, suggestion, typed
 
 
 @pytest.mark.parametrize(

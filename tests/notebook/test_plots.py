@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from erlib import plots
+from erlib.notebook import plots
 
 
 @pytest.fixture

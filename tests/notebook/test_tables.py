@@ -1,6 +1,6 @@
 import pytest
 
-from erlib.tables import gains, markdown, pivot, select
+from erlib.notebook.tables import gains, markdown, pivot, select
 
 ROWS = [
     {"arm": arm, "width": width, "seed": seed, "accuracy": accuracy}

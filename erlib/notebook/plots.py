@@ -15,7 +15,7 @@ def use_style():
 
 
 def save(figure, name):
-    """Write `figure` as ``name.png`` and ``name.pdf`` into `erlib.paths.figures_folder`."""
+    """Write `figure` as ``name.png`` and ``name.pdf`` into `erlib.notebook.paths.figures_folder`."""
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     # No date and no software version inside, so that the same figure gives the same file.
@@ -27,7 +27,7 @@ def save(figure, name):
 def curve(axes, rows, x, y, label, **style):
     """Draw the mean of `y` against `x` over the dicts `rows`, with 95 % intervals over seeds.
 
-    Rows that share a value of `x` are the repetitions (`erlib.intervals.mean_interval`); where
+    Rows that share a value of `x` are the repetitions (`erlib.notebook.intervals.mean_interval`); where
     there is only one, no interval is drawn.
     """
     places = sorted({row[x] for row in rows})
