@@ -30,8 +30,7 @@ from erlib import ERNetwork
 from erlib.augment import shifts_and_flips
 from erlib.baselines import backprop, train
 from erlib.convolutional import convolutional
-from erlib.notebook.intervals import percent
-from erlib.notebook.tables import markdown
+from erlib.notebook.tables import markdown, percent
 from erlib.sequential import sequential_fit
 
 FROZEN = 1.0  # the penalty of notebook 05

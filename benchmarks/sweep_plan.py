@@ -14,12 +14,12 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from erlib.batch import describe, states_in
-from erlib.collect import means, read_runs, rows_of
 from erlib.notebook.code_state import all_modules, code_state
 from erlib.notebook.record import environment
-from erlib.notebook_files import source_hash
-from erlib.sweep import plan_sweep
+from erlib.runs.batch import describe, states_in
+from erlib.runs.collect import means, read_runs, rows_of
+from erlib.runs.notebooks import source_hash
+from erlib.runs.sweep import plan_sweep
 
 
 def main():

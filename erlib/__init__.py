@@ -9,11 +9,17 @@ H = X W + b, output A = f(H), target T. Arrays are NumPy arrays or torch tensors
 dtype, and results come back as what was given.
 
 `ERNetwork` loops over the verbs, `load` reads a data set by name, `record` notes what a notebook
-found. The theory has modules of its own: `erlib.theory.implicit_loss`, `erlib.theory.gradient` (the same update
-by automatic differentiation) and `erlib.theory.gauss_newton`. `erlib.sequential` is the named variant that
-trains in mini-batches without a step length, `erlib.baselines` what ER is compared with,
-`erlib.patches` a front end without labels. `erlib.convolutional` makes convolutional networks,
-`erlib.augment` changes their images, `erlib.theory.effective_rank` counts the directions of a layer.
+found. `erlib.sequential` is the named variant that trains in mini-batches without a step length;
+`erlib.convolutional` makes convolutional networks, `erlib.augment` changes their images,
+`erlib.patches` is a front end without labels. The rooms:
+
+    erlib              the science: the verbs, and loops over them
+    erlib.theory       the same update by automatic differentiation, Gauss-Newton, the implicit loss
+    erlib.inference    the authors' earlier experiment: couplings of kinetic Ising networks
+    erlib.baselines    what ER is compared with
+    erlib.data         data sets by name
+    erlib.notebook     what a cell calls: parameters, records, tables, figures
+    erlib.runs         what runs notebooks; the command line
 """
 
 import importlib

@@ -1,5 +1,5 @@
 """``python -m erlib``, the same as the command ``erlib``."""
 
-from .cli import main
+from .runs.cli import main
 
 main(prog_name="erlib")

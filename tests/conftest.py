@@ -70,8 +70,8 @@ def three(place):
 @pytest.fixture(scope="session")
 def batch(tmp_path_factory):
     """One batch in which a notebook fails: what it printed, returned and left behind."""
-    from erlib.batch import run  # papermill takes a second to load
-    from erlib.runs import plan
+    from erlib.runs.batch import run  # papermill takes a second to load
+    from erlib.runs.plan import plan
 
     root = tmp_path_factory.mktemp("batch")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,1 +1,1 @@
-"""Network inference, the authors' earlier experiment: kinetic Ising couplings, and what they are compared with."""
+"""Network inference, the authors' earlier experiment: kinetic Ising couplings, and rivals of ER."""

@@ -51,7 +51,7 @@ def infer_hidden(observed, hidden, *, sweeps=100, updates=300, seed=0):
     The hidden spins are named in any order, and known up to a sign each (`recovery`).
     Raises ValueError for other arrays and numbers.
 
-    >>> from erlib import ising
+    >>> from erlib.inference import ising
     >>> s = ising.simulate(ising.couplings(8, 3.0, seed=1), 600)
     >>> found = infer_hidden(s[:, :7], 1, sweeps=20)
     >>> recovery(found.spins, s[:, 7:]) > 0.8

@@ -34,7 +34,7 @@ def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100
     Raises ValueError for other arrays.
 
     >>> import numpy as np
-    >>> from erlib import ising
+    >>> from erlib.inference import ising
     >>> true = ising.couplings(10, 1.0)
     >>> s = ising.simulate(true, 5000)
     >>> found = maximum_likelihood(s[:-1], s[1:])

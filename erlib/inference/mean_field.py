@@ -46,7 +46,7 @@ def mean_field(x, observed, *, kind="naive", most=100):
     Source: Roudi and Hertz, Phys. Rev. Lett. 106, 048702 (2011); Mezard and Sakellariou, J. Stat.
     Mech. L07001 (2011); the start and the rule to stop, Hoang et al. (2019).
 
-    >>> from erlib import ising
+    >>> from erlib.inference import ising
     >>> true = ising.couplings(10, 0.3)
     >>> s = ising.simulate(true, 20000)
     >>> found = mean_field(s[:-1], s[1:], kind="exact")

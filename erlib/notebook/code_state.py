@@ -9,7 +9,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 def loaded_modules():
@@ -20,7 +20,9 @@ def loaded_modules():
     """
     package = __name__.partition(".")[0]
     files = (Path(m.__file__) for n, m in sys.modules.items() if n.partition(".")[0] == package)
-    return sorted({file.relative_to(PACKAGE).as_posix() for file in files} - {"verdicts.py"})
+    return sorted(
+        {file.relative_to(PACKAGE).as_posix() for file in files} - {"notebook/verdicts.py"}
+    )
 
 
 def all_modules():

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_checkout = Path(__file__).resolve().parents[1]
+_checkout = Path(__file__).resolve().parents[2]
 
 #: The checkout (``pip install -e .``), or the current folder for an erlib installed elsewhere.
 ROOT = _checkout if (_checkout / "pyproject.toml").is_file() else Path.cwd()

@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .intervals import mean_interval
 from .paths import figures_folder
+from .tables import mean_interval
 
 
 def use_style():
@@ -15,7 +15,7 @@ def use_style():
 
 
 def save(figure, name):
-    """Write `figure` as ``name.png`` and ``name.pdf`` into `erlib.notebook.paths.figures_folder`."""
+    """Write `figure` as ``name.png`` and ``name.pdf`` into the folder of figures."""
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     # No date and no software version inside, so that the same figure gives the same file.
@@ -27,8 +27,8 @@ def save(figure, name):
 def curve(axes, rows, x, y, label, **style):
     """Draw the mean of `y` against `x` over the dicts `rows`, with 95 % intervals over seeds.
 
-    Rows that share a value of `x` are the repetitions (`erlib.notebook.intervals.mean_interval`); where
-    there is only one, no interval is drawn.
+    Rows that share a value of `x` are the repetitions (`erlib.notebook.tables.mean_interval`);
+    where there is only one, no interval is drawn.
     """
     places = sorted({row[x] for row in rows})
     points = [mean_interval([row[y] for row in rows if row[x] == place]) for place in places]

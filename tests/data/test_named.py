@@ -5,7 +5,6 @@ checked too.
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from data_files import expect_small, small_raw, write_idx
 from erlib.data import lookup
 from erlib.data import named as datasets
 from erlib.data.named import load
+from erlib.notebook import paths
 
 REAL_DATA = os.environ.get("ERLIB_DATA")  # before the fixture takes it away
 pytestmark = pytest.mark.usefixtures("empty_machine")
@@ -118,7 +118,7 @@ def test_data_sets_says_where_each_would_be_found(mnist):
 
 
 def test_every_data_set_is_described():
-    page = (Path(__file__).parents[1] / "data/README.md").read_text(encoding="utf-8")
+    page = (paths.ROOT / "data/README.md").read_text(encoding="utf-8")
     for name in datasets._KNOWN:
         assert f"| `{name}` |" in page
 

@@ -1,4 +1,4 @@
-"""`erlib.inference.hidden_spins`: the flips against the whole likelihood, and spins that are found again."""
+"""Hidden spins: the flips against the whole likelihood, and spins that are found again."""
 
 import numpy as np
 import pytest

@@ -34,4 +34,4 @@ def test_a_new_module_changes_nothing_that_did_not_load_it(package):
 
 
 def test_what_is_loaded_here():
-    assert {"code_state.py", "__init__.py"} <= set(loaded_modules()) <= set(all_modules())
+    assert {"notebook/code_state.py", "__init__.py"} <= set(loaded_modules()) <= set(all_modules())

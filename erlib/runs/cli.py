@@ -1,0 +1,383 @@
+"""The command line: ``erlib run``, ``sweep``, ``collect``, ``show`` and the maintainers' verbs."""
+
+import contextlib
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from ..notebook.parameters import Typed
+
+# Functions load `datasets`, so that other commands do not wait for torch.
+
+
+def _check_names(context, parameter, names):
+    """Refuse a misspelt name before any work is done for the others."""
+    from ..data import named as datasets
+
+    for name in names:
+        try:
+            datasets.check_name(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error).removeprefix("name: ")) from error
+    return names
+
+
+@click.group()
+def data():
+    """The data sets that notebooks and runs use."""
+
+
+@data.command("list")
+def list_data_sets():
+    """Show every data set and where it would be read from now."""
+    from ..data import named as datasets
+
+    for entry in datasets.data_sets():
+        shape = " x ".join(str(length) for length in entry.shape)
+        click.echo(
+            f"{entry.name:<14} {entry.n_train:>6,} + {entry.n_test:>6,} images of {shape:<11}  "
+            f"{entry.n_classes} classes  {entry.licence:<12}  {entry.source}\n"
+            f"{'':<14} {entry.found or 'not here: see data/README.md'}"
+        )
+
+
+@data.command()
+@click.argument("names", nargs=-1, callback=_check_names)
+def verify(names):
+    """Read NAMES (all that are here, if none are named) and check their content.
+
+    Downloads nothing.  Fails if the content differs, or if a data set that was named is not here.
+    """
+    from ..data import named as datasets
+
+    if not names:
+        names = [entry.name for entry in datasets.data_sets() if entry.found]
+        for entry in datasets.data_sets():
+            if not entry.found:
+                click.echo(f"not here  {entry.name}")
+    _load_each(names, download=False)
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, callback=_check_names)
+def fetch(names):
+    """Download NAMES into data/ unless they are here already, and check their content."""
+    _load_each(names, download=True)
+
+
+def _load_each(names, download):
+    from ..data import named as datasets
+
+    unlisted = {entry.name for entry in datasets.data_sets() if entry.sha256 is None}
+    failed = []
+    for name in names:
+        try:
+            found = datasets.load(name, download=download)
+        except (OSError, ValueError) as error:
+            failed.append(name)
+            click.echo(f"FAILED  {error}", err=True)
+        else:
+            note = "  (no known checksum to compare with: structure checked)"
+            click.echo(f"ok  {name}  sha256 {found.sha256}{note if name in unlisted else ''}")
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}")
+
+
+class _Main(click.Group):
+    """The command line, which no character that a terminal cannot show brings to a stop."""
+
+    def main(self, *arguments, **options):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*arguments, **options)
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="erlib")
+def main():
+    """Run the notebooks of this companion, and keep their data and results.
+
+    Exit codes: 0 all went well, 1 a notebook failed, 2 the command was not understood.
+    """
+
+
+main.add_command(data)
+
+
+@contextlib.contextmanager
+def _mistakes_as_usage_errors():
+    """What the planning refuses is the caller's mistake: exit code 2 and no traceback."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise click.UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(130)  # what there is to say has been said
+
+
+def _options(*options):
+    """Several options as one decorator."""
+
+    def decorate(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_seconds = click.FloatRange(min=0, min_open=True)
+_timeout = click.option("--timeout", type=_seconds, help="Seconds a cell may take.")
+_values = click.option(
+    "-p",
+    "overrides",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter: 3, 1e-3, false, [1, 2], mnist.",
+)
+_how = _options(
+    click.option("--force", is_flag=True, help="Run again what is done already."),
+    click.option("--stop", is_flag=True, help="Stop at the first run that fails."),
+    click.option(
+        "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once."
+    ),
+    click.option(
+        "--dask", metavar="ADDRESS", help="Run on the workers of this scheduler, or local:N."
+    ),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads of each kernel."),
+    _timeout,
+    click.option("--limit", type=_seconds, help="Seconds a run may take."),
+    click.option(
+        "--verdicts/--no-verdicts",
+        default=True,
+        help="Whether a notebook asserts its verdicts, which are about its defaults.",
+    ),
+)
+
+
+def _once(overrides):
+    if len(dict(overrides)) < len(overrides):
+        raise ValueError("-p sets the same parameter twice")
+    return {name: Typed(value) for name, value in overrides}
+
+
+@main.command()
+@click.argument("selection", nargs=-1)
+@click.option(
+    "--profile",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="quick: the defaults. full: notebooks/full/*.yaml.",
+)
+@_values
+@click.option(
+    "--output", "--out", type=click.Path(file_okay=False), help="Folder to write or resume."
+)
+@_how
+def run(selection, profile, overrides, **how):
+    """Run notebooks into a new folder below runs/.
+
+    SELECTION is numbers (3), ranges (1-3), names (03_one_update) or files; all if there is none.
+    """
+    from . import batch  # loading papermill takes a second that other commands can do without
+    from . import plan as runs
+
+    with _mistakes_as_usage_errors():
+        planned = runs.plan(selection, profile=profile, overrides=_once(overrides))
+        failed = batch.run(planned, **how)
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("notebook")
+@click.option(
+    "--grid",
+    "axes",
+    multiple=True,
+    metavar="NAME=V1,V2,...",
+    help="Values of a parameter; 0:10 means 0 to 9. Once for each axis.",
+)
+@_values
+@click.option(
+    "--params",
+    type=click.Path(exists=True, dir_okay=False),
+    help="YAML file of values that are the same everywhere.",
+)
+@click.option(
+    "--out", "--output", type=click.Path(file_okay=False), help="Default: runs/sweep-NOTEBOOK."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
+@click.option("--only-failed", is_flag=True, help="Only what failed before.")
+@_how
+def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, dask, threads, **how):
+    """Run a NOTEBOOK at every point of a grid of parameters.
+
+    The same command again runs what is missing, failed, or older than the notebook and erlib. Then:
+    erlib collect FOLDER.
+
+    \b
+    erlib sweep 3 --grid widths=50,100 --grid seeds=0:10 --jobs 2
+    """
+    from . import batch, sweep
+
+    with _mistakes_as_usage_errors():
+        if not axes:
+            raise ValueError("give at least one --grid; a notebook runs once by erlib run")
+        if dask and jobs > 1:
+            raise ValueError("--jobs is for this machine alone; dask has as many as its workers")
+        fixed = (sweep.read_fixed(params) if params else {}) | _once(overrides)
+        planned = sweep.plan_sweep(notebook, axes, fixed)
+        folder = Path(out or sweep.default_folder(planned)).resolve()
+        shown = shlex.quote(str(batch.short(folder)))
+        threads = threads or batch.threads_each(jobs, dask)
+        at_once = f"{jobs} at once" if dask is None else f"by dask at {dask}"
+        click.echo(batch.describe(planned, folder, only_failed, how["force"]))
+        click.echo(f"{at_once}, {threads} thread{'s' * (threads > 1)} each")
+        if dry_run:
+            return
+        failed = batch.run(
+            planned,
+            output=folder,
+            jobs=jobs,
+            dask=dask,
+            threads=threads,
+            replace=True,
+            only_failed=only_failed,
+            **how,
+        )
+    if failed:
+        where = "" if out is None else f" --out {shown}"
+        click.echo(f"the same command again runs what failed; erlib show ID{where} says why")
+    else:
+        click.echo(f"erlib collect {shown}")
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--table", help="One of the recorded tables, row by row.")
+@click.option(
+    "--by", help="Columns, as A,B: means and 95 % intervals over all rows that share them."
+)
+@click.option(
+    "--where", multiple=True, metavar="NAME=V1,V2,...", help="Only rows with one of these values."
+)
+@click.option("--csv", "to", is_flag=True, help="CSV in place of a table to read.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False), help="Picture: the means, first by column across."
+)
+@click.option("--value", help="The column to draw.")
+@click.option("--log", is_flag=True, help="A logarithmic axis across.")
+@click.option("--mixed", is_flag=True, help="Take results of different code together.")
+def collect(folder, table, by, where, to, plot, value, log, mixed):
+    """Print the results in a FOLDER of runs as one tidy table.
+
+    \b
+    erlib collect runs/sweep-03_one_update --table accuracy --by width,arm
+    erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
+    """
+    from . import collect as results
+    from .sweep import split_axis
+
+    with _mistakes_as_usage_errors():
+        found, others = results.read_runs(folder, mixed=mixed)
+        rows = results.rows_of(found, table=table)
+        if table and (lacking := len(found) - len(results.with_table(found, table))):
+            others[f"without table {table}"] = lacking
+        for text in where:
+            rows = results.select(rows, *split_axis(text, "where"))
+        if value and not plot:
+            raise ValueError("--value is the column that --plot draws")
+        columns = [column.strip() for column in by.split(",")] if by else []
+        shown = results.means(rows, columns, results.varying(found)) if columns else rows
+        if plot:
+            from .sweep_plot import plot as draw
+
+            if not columns or not value:
+                raise ValueError("--plot needs --by, its first column across, and --value")
+            if not Path(plot).parent.is_dir():
+                raise ValueError(f"--plot {plot}: there is no folder {Path(plot).parent}")
+            draw(results.in_whole_characters(shown), columns, value, plot, log=log)
+            click.echo(f"wrote {plot}")
+        elif to:
+            results.as_csv(shown)
+        else:
+            click.echo(results.as_text(shown))
+    for what, count in others.items():
+        click.echo(f"left out: {count} {what}", err=True)
+    tables = results.tables_in(found)
+    if not any(result["recorded"] for result in found):
+        click.echo("nothing was recorded: erlib.record(name=value) in the notebook", err=True)
+    if tables and not table:
+        there = ", ".join(
+            f"{name} ({results.length_of(found, name)} rows a run)" for name in tables
+        )
+        click.echo(f"tables: {there}; --table NAME shows one", err=True)
+
+
+@main.command()
+@click.argument("run")
+@click.option(
+    "--out", type=click.Path(exists=True, file_okay=False), help="Its folder; else all of runs/."
+)
+@click.option("--open", "in_lab", is_flag=True, help="Open the executed notebook in JupyterLab.")
+def show(run, out, in_lab):
+    """Print what a RUN was and found, or why it failed.
+
+    RUN is its id, the beginning of one, or of its hash.
+    """
+    from . import show
+
+    with _mistakes_as_usage_errors():
+        file = show.find(run, [out] if out else None)
+        if in_lab:
+            notebook = str(show.notebook_of(file))
+            os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", notebook])
+        click.echo(show.describe(file))
+
+
+@main.command()
+@click.argument("selection", nargs=-1)
+@_timeout
+def refresh(selection, timeout):
+    """Renew the stored outputs and figures of notebooks.
+
+    SELECTION is as in `erlib run`.
+    """
+    from .plan import plan
+    from .refresh import refresh as refresh_notebooks
+
+    with _mistakes_as_usage_errors():
+        failed = refresh_notebooks(plan(selection), timeout=timeout)
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
+@click.option("--to", type=click.Path(file_okay=False), help="Default: results/full.")
+def publish(folders, to):
+    """Copy finished results of run FOLDERS into committed tables."""
+    from .publish import publish as publish_results
+
+    with _mistakes_as_usage_errors():
+        written, unfinished = publish_results(folders, to)
+    for file in written:
+        click.echo(f"wrote {file}")
+    for run_id in unfinished:
+        click.echo(f"left out, not finished: {run_id}")
+
+
+@main.command()
+def readme():
+    """Write the published results into the tables of README.md."""
+    from .readme import renew
+
+    with _mistakes_as_usage_errors():
+        click.echo("README.md renewed" if renew() else "README.md is up to date")

@@ -1,0 +1,225 @@
+"""What a notebook says of its parameters: their defaults, and the rules of its `parameter` lines.
+
+With them a batch refuses a wrong value before anything runs. The rules stay where they are, in the
+notebook: its lines ``name = parameter(kind, name=name, ...)`` are found in its source and called
+with the value in question. A line that needs what only the running notebook has (a list that it
+computes) is left to the notebook.
+"""
+
+import ast
+import builtins
+import json
+from functools import partial
+from types import SimpleNamespace
+
+from ..notebook.parameters import NULL, Typed, from_typed, parameter, suggestion
+from ..notebook.record import as_plain
+from .notebooks import cells, parameter_cells, parsed
+
+
+class Declared:
+    """The parameters of one notebook.
+
+    Attributes
+    ----------
+    notebook : Path
+    defaults : dict
+        Name and default of each, as its cells of parameters leave them
+        (`erlib.runs.notebooks.declared_parameters`).
+    """
+
+    def __init__(self, notebook):
+        self.notebook = notebook
+        self._lines, first, last = {}, {}, {}
+        found = parameter_cells(notebook)
+        for _, assigned in found:
+            first, last = assigned | first, last | assigned
+        self.defaults = {name: each.default for name, each in last.items()}
+        self._kinds = {name: _kind(each.value) for name, each in first.items() if each.literal}
+        self._texts = {name: _texts(each.value) for name, each in first.items() if each.plain}
+        # papermill puts the values given in place of the cell that it injected before, or else
+        # after the first cell of parameters: they neither reach what a later one assigns, nor is
+        # what the replaced one assigned still there.
+        place = next((at for at, (injected, _) in enumerate(found) if injected), 0)
+        self._late = {name for _, assigned in found[place + 1 :] for name in assigned}
+        replaced = found[place][1] if found and found[place][0] else {}
+        self._lost = {
+            name: each.source
+            for name, each in replaced.items()
+            if each.carried is None and not each.plain
+        }
+        self._known = {"parameter": parameter, "erlib": SimpleNamespace(parameter=parameter)}
+        for statement in _statements(notebook):
+            name, kind = _checked_name(statement)
+            if name in self.defaults:
+                self._lines[name] = _compiled(statement)
+                self._texts[name] = kind if kind.removesuffix(" | None") in _TEXTS else ""
+            elif isinstance(statement, (ast.Assign, ast.AugAssign)) and not _calls(statement):
+                _try(_compiled(statement), self._known)  # such as the list of allowed names
+
+    def takes_text(self, name, typed):
+        """Whether what was typed for a parameter is text as it stands, whatever it looks like."""
+        wanted = self._texts.get(name, "")
+        if wanted.endswith("None") and NULL.match(typed.strip()):
+            return False
+        return bool(wanted) and not ("[" in wanted and typed.lstrip().startswith("["))
+
+    def value(self, name, given):
+        """The value that the notebook will use, as it takes it: 1e3 for an integer is 1000.
+
+        What was `Typed` is read as what is wanted; one value of a list is a list of one. Raises
+        ValueError naming the parameter, what was found and what is allowed, or the parameters that
+        there are.
+        """
+        if name not in self.defaults:
+            known = self.defaults
+            none = "it has none: no cell is tagged 'parameters'"
+            has = f"it has: {', '.join(known)}" if known else none
+            hint = suggestion(name, known)
+            raise ValueError(f"{self.notebook.stem} has no parameter {name!r}{hint}; {has}")
+        if name in self._late:
+            raise ValueError(
+                f"no value of {name} arrives: a later cell of parameters sets it again"
+            )
+        if isinstance(given, Typed):
+            given = self._read(name, given)
+        try:
+            given = as_plain(name, given)
+        except RecursionError:
+            raise ValueError(f"{name} is a list that holds itself") from None
+        try:
+            return as_plain(name, self._checked(name, given))
+        except ValueError as error:
+            if given is None or isinstance(given, list):
+                raise
+            try:
+                return as_plain(name, self._checked(name, [given]))
+            except ValueError:
+                raise error from None
+
+    def values(self, given):
+        """All of a dict of values, checked."""
+        return {name: self.value(name, value) for name, value in given.items()}
+
+    def refuse_to_lose(self, given):
+        """Raise ValueError if these parameters would replace what cannot be handed over again."""
+        lost = [f"{name} = {source}" for name, source in self._lost.items() if name not in given]
+        if given and lost:
+            raise ValueError(
+                f"{lost[0]} would be lost: papermill replaces the cell that it injected before; "
+                "move the line to the cell of parameters, or give it a value"
+            )
+
+    def _read(self, name, typed):
+        text = self.takes_text(name, typed)
+        try:
+            value = from_typed(typed, as_text=text)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
+        return [value] if text and "[" in self._texts[name] else value
+
+    def _checked(self, name, given):
+        if name in self._lines:
+            found = {}
+
+            def noting(kind, /, **options):
+                value = parameter(kind, **options)
+                if name in options:
+                    found[name] = value
+                return value
+
+            functions = {"parameter": noting, "erlib": SimpleNamespace(parameter=noting)}
+            _try(self._lines[name], self._known | functions | {name: given})
+            if found:
+                return found[name]
+        default, kind = self.defaults[name], self._kinds.get(name)
+        if json.dumps(given) == json.dumps(default):
+            return given
+        if kind:
+            return kind(name, given)
+        scalar = given is not None and not isinstance(given, (list, dict))
+        if scalar and isinstance(default, list) and default:
+            return given if any(isinstance(item, (list, dict)) for item in default) else [given]
+        return given
+
+
+_TEXTS = ("str", "[str]", "list[str]")
+
+
+def _texts(value):
+    """``str`` for text, ``[str]`` for a list of texts, else nothing."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
+        return "[str]"
+    return "str" if isinstance(value, str) else ""
+
+
+def _kind(value):
+    """What checks that another value is of the kind of this one.
+
+    A kind is a bool, text, a number, or a list of one of them; None stands for all else, in place
+    of which anything is allowed.
+    """
+    many = isinstance(value, (list, tuple))
+    kinds = {type(item) for item in (value if many else [value])}
+    if kinds in ({bool}, {str}, {float}):
+        (kind,) = kinds
+        return lambda name, given: parameter([kind] if many else kind, **{name: given})
+    if kinds in ({int}, {int, float}):
+        return partial(_numbers, kinds == {int}) if many else _number
+    return None
+
+
+def _number(name, given):
+    """An integer if it is one, such as 1e3."""
+    try:
+        return parameter(int, **{name: given})
+    except ValueError:
+        return parameter(float, **{name: given})
+
+
+def _numbers(integers, name, given):
+    found = parameter([float], **{name: given})
+    if isinstance(given, list):
+        found = given
+    return [int(item) if integers and float(item).is_integer() else item for item in found]
+
+
+def _statements(notebook):
+    """Statements of the code cells, of those that are Python."""
+    for cell in cells(notebook):
+        if cell.cell_type == "code" and "parameter" in cell.source:
+            try:
+                yield from parsed(cell.source)[0]
+            except (SyntaxError, ValueError):
+                continue
+
+
+def _checked_name(statement):
+    """The name that a line ``name = parameter(kind, name=name, ...)`` checks, and the kind."""
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        return None, ""
+    name = statement.targets[0].id
+    for call in _calls(statement):
+        keywords = {keyword.arg for keyword in call.keywords}
+        function = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+        if function == "parameter" and name in keywords and call.args:
+            return name, ast.unparse(call.args[0])
+    return None, ""
+
+
+def _calls(statement):
+    return [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+
+
+def _compiled(statement):
+    return compile(ast.Module([statement], []), "<notebook>", "exec")
+
+
+def _try(code, namespace):
+    """Run one line, if all that it needs is there. The complaint of a check passes through."""
+    try:
+        exec(code, {"__builtins__": builtins}, namespace)
+    except ValueError:
+        raise
+    except Exception:
+        return

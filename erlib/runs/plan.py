@@ -1,0 +1,165 @@
+"""What is to run: notebooks with the parameters of a profile. `erlib.runs.batch` runs it.
+
+`plan` refuses mistakes before anything runs.
+"""
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+from ..notebook import paths
+from ..notebook.parameters import from_text, suggestion, typed
+from .declared import Declared
+from .notebooks import find_notebooks
+
+PROFILES = ("quick", "full")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One notebook with one set of parameters."""
+
+    id: str  #: the stem of the notebook, or of the YAML file with its parameters
+    notebook: Path
+    profile: str
+    settings: dict  #: parameters from the YAML file of the full profile
+    overrides: dict  #: parameters from the command line; they win
+    defaults: dict  #: of the notebook, for all others
+    title: str = ""  #: what tells it from others in a list: of a sweep, its point
+    known_as: str = ""  #: what `erlib run` calls it, if that is not its id
+    place: str = ""  #: its path in the companion, if it is one of its notebooks
+
+    @property
+    def parameters(self):
+        """All parameters, the notebook's defaults included."""
+        return self.defaults | self.settings | self.overrides
+
+    @property
+    def command(self):
+        """The command line that repeats this run."""
+        words = ["erlib", "run", self.known_as or self.id, "--profile", self.profile]
+        for name, value in self.overrides.items():
+            words += ["-p", name, typed(value)]
+        return shlex.join(words)
+
+
+def plan(selection=(), *, profile="quick", overrides=None):
+    """The list of :class:`Run` that ``selection`` means, in the order of the numbers.
+
+    ``selection`` holds numbers (``"3"``, ``"03"``), ranges (``"1-3"``), stems of notebooks or ids
+    of runs; nothing selects all.  Profile ``quick`` is the committed defaults; ``full`` is one run
+    per ``notebooks/full/NN_name*.yaml``, and the defaults where a notebook has none.  The path of
+    a notebook somewhere else means that one, with its defaults.
+
+    Raises ValueError if something selected does not exist, if two notebooks have one name, if a
+    YAML file is no mapping or belongs to no notebook, if a parameter is none of its notebook's
+    (papermill would only warn, and run with the default), or if its value is not one that the
+    notebook allows (`erlib.runs.declared`).
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile is {profile!r}, allowed: {', '.join(PROFILES)}")
+    own = [word for word in selection if _is_elsewhere(word)]
+    runs = [
+        Run(Path(word).stem, Path(word).resolve(), profile, {}, dict(overrides or {}), {}, "", word)
+        for word in map(str, own)
+    ]
+    others = [word for word in selection if word not in own]
+    if others or not own:
+        runs += _select(_of_the_companion(profile, overrides), others)
+    return [_checked(run) for run in _of_different_names(runs)]
+
+
+def _of_different_names(runs):
+    """The runs, each once: the name is that of the files of a run."""
+    found = {}
+    for run in runs:
+        first = found.setdefault(run.id, run).notebook
+        if first.resolve() != run.notebook.resolve():
+            raise ValueError(
+                f"{first} and {run.notebook} have one name, {run.id}: run one after the other, "
+                "each with its own --output"
+            )
+    return list(found.values())
+
+
+def _is_elsewhere(word):
+    file = Path(word)
+    return (
+        file.suffix == ".ipynb"
+        and file.is_file()
+        and not file.resolve().is_relative_to(paths.NOTEBOOKS.resolve())
+    )
+
+
+def _of_the_companion(profile, overrides):
+    notebooks = find_notebooks()
+    settings = _full_settings(notebooks) if profile == "full" else {}
+    runs = []
+    for notebook in notebooks:
+        of_this = {id: v for id, v in settings.items() if id.split(".")[0] == notebook.stem}
+        for id, values in (of_this or {notebook.stem: {}}).items():
+            place = f"notebooks/{notebook.name}"
+            run = Run(id, notebook, profile, values, dict(overrides or {}), {}, place=place)
+            runs.append(run)
+    return runs
+
+
+def _checked(run):
+    """The run with its values as the notebook will take them."""
+    declared = Declared(run.notebook)
+    try:
+        settings, overrides = declared.values(run.settings), declared.values(run.overrides)
+        declared.refuse_to_lose(settings | overrides)
+    except ValueError as error:
+        if str(error).startswith(run.notebook.stem):
+            raise
+        raise ValueError(f"{run.id}: {error}") from None
+    return dataclasses.replace(
+        run, settings=settings, overrides=overrides, defaults=declared.defaults
+    )
+
+
+def _full_settings(notebooks):
+    """Parameters by run id, one for each YAML file of the full profile."""
+    stems = {notebook.stem for notebook in notebooks}
+    settings = {}
+    for file in sorted((paths.NOTEBOOKS / "full").glob("*.yaml"), key=lambda file: file.stem):
+        if file.stem.split(".")[0] not in stems:
+            hint = suggestion(file.stem, stems)
+            raise ValueError(f"full/{file.name} belongs to no notebook{hint}")
+        try:
+            values = from_text(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"full/{file.name} {error}") from None
+        if values is not None and not isinstance(values, dict):
+            raise ValueError(f"full/{file.name} is no mapping of parameters to values")
+        settings[file.stem] = values or {}
+    return settings
+
+
+def _select(runs, selection):
+    if not selection:
+        return runs
+    chosen = set()
+    for word in map(str, selection):
+        numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        name = Path(word).name.removesuffix(".ipynb")  # a path completed by the shell will do
+        if numbers:
+            low, high = int(numbers[1]), int(numbers[2] or numbers[1])
+            matches = {run.id for run in runs if low <= int(run.id[:2]) <= high}
+        else:
+            # A run's own name means that run alone; a notebook's that names no run, all its runs.
+            matches = {run.id for run in runs if run.id == name}
+            matches = matches or {run.id for run in runs if run.notebook.stem == name}
+        if len(Path(word).parts) > 1:
+            if Path(word).resolve().parent != paths.NOTEBOOKS.resolve():
+                matches = set()  # somebody else's of this name
+            if not matches and not Path(word).exists():
+                raise ValueError(f"there is no file {word}")
+        if not matches:
+            ids = [run.id for run in runs]
+            hint = suggestion(name, ids)
+            raise ValueError(f"no notebook {word!r}{hint}; there are: {', '.join(ids)}")
+        chosen |= matches
+    return [run for run in runs if run.id in chosen]

@@ -1,0 +1,237 @@
+"""Runs in processes: hand one over, follow it, stop it with all that it started.
+
+`perform` is what an executor is given (`erlib.runs.processes`): a plain function of plain values,
+which runs on this machine in a thread, or on another one in a worker of dask. Each thread that
+calls it has a process that does its runs (`erlib.runs.worker`), and each run has a kernel of its
+own. It has to be a process: papermill changes the current folder.
+"""
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from ..notebook.code_state import all_modules, code_state
+from ..notebook.record import write_json
+
+#: Reasons for which every later run would fail, too.
+FATAL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EROFS, errno.EDQUOT))
+
+_mine = threading.local()  # the process of this thread
+_processes, _stopped = set(), threading.Event()
+
+
+def perform(order, tell=None):
+    """Do one run; returns how it ended.
+
+    `order` is a dict: the ``run``, its ``folder``, the ``place`` of its notebook, ``threads``, the
+    seconds that a cell (``timeout``) and all of it (``limit``) may take, whether its ``verdicts``
+    are checked, whether to ``force`` it, and whether to ``wait`` if another batch is at it. `tell`
+    is called with its events on the way. The dict returned has ``end`` ("ok", "done already",
+    "elsewhere", "failed" or "stopped"), ``why`` if it failed, and ``seconds``.
+    """
+    folder, id = Path(order["folder"]), order["run"]["id"]
+    began = time.monotonic()
+    try:
+        (folder / ".locks").mkdir(parents=True, exist_ok=True)
+        with open(folder / f"{id}.log", "a", encoding="utf-8") as log:
+            log.write(f"--- {datetime.datetime.now():%Y-%m-%d %H:%M:%S}\n")
+        end = _follow(order, tell or (lambda **event: None))
+    except OSError as error:
+        end = {"end": "failed", "why": str(error)}
+    end.setdefault("seconds", round(time.monotonic() - began, 1))
+    if end["end"] == "failed":
+        with contextlib.suppress(OSError):  # a full disk: the run is then missing, not failed
+            failure = {"run": order["run"], "place": order["place"], **end}
+            write_json(folder / f"{id}.failed", failure)
+    return end
+
+
+def stop_all():
+    """Stop all processes, and let no run begin until `start_again`."""
+    _stopped.set()
+    for process in list(_processes):
+        stop_tree(process.pid)
+
+
+def start_again():
+    """Undo `stop_all`, for the next batch."""
+    _stopped.clear()
+
+
+def stop_tree(pid):
+    """Kill a process and all that it started: a kernel outlives the process that began it."""
+    try:
+        process = psutil.Process(pid)
+        family = [*process.children(recursive=True), process]
+    except psutil.NoSuchProcess:
+        return
+    for each in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+def _follow(order, tell):
+    """Hand the run to the process of this thread, and read what it tells until it has ended."""
+    if _stopped.is_set():
+        return {"end": "stopped"}
+    process = _process()
+    late = threading.Event()
+    timer = threading.Timer(order["limit"] or 0, _stop_late, [process, late])
+    end, place = None, "before its first cell"
+    try:
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        while end is None and (line := process.stdout.readline()):
+            event = json.loads(line)
+            if "end" in event:
+                end = event
+            elif "begun" in event:
+                if order["limit"]:
+                    timer.start()
+            else:
+                tell(**event)
+                place = "in cell {cell} of {of}: {line}".format(**event)
+    except BrokenPipeError:
+        pass
+    finally:
+        timer.cancel()
+    if end:
+        return end
+    process.wait()
+    _processes.discard(process)
+    _mine.process = None
+    if late.is_set():
+        why = f"it ran longer than {order['limit']:g} s and was stopped {place}"
+        return {"end": "failed", "why": why}
+    if _stopped.is_set():
+        return {"end": "stopped"}
+    return {"end": "failed", "why": f"{_death(process.returncode)} {place}"}
+
+
+def _process():
+    """The process that does the runs of this thread; a new one if there is none (any more)."""
+    process = getattr(_mine, "process", None)
+    if process is None or process.poll() is not None:
+        _processes.discard(process)
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.worker"],
+            stdin=subprocess.PIPE,  # it stays open: closed, it tells the process that we are gone
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": _import_path()},
+            start_new_session=True,  # Ctrl-C goes to the batch, which then stops its runs
+        )
+        _mine.process = process
+        _processes.add(process)
+    return process
+
+
+def _stop_late(process, late):
+    late.set()
+    stop_tree(process.pid)
+
+
+def _death(code):
+    if code < 0:
+        return f"its process was killed (signal {-code}; out of memory, perhaps)"
+    return f"its process ended with code {code}"
+
+
+def _import_path():
+    """Where erlib is, for a process that starts in another folder, installed or not."""
+    here = str(Path(__file__).parents[2])
+    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+
+
+Workers = namedtuple("Workers", ["submit", "capacity"])
+
+
+@contextlib.contextmanager
+def executor(folder, *, jobs=1, dask=None):
+    """Yield `Workers`: ``submit(order, tell)`` returns a future, ``capacity()`` how many at once.
+
+    `dask` is the address of a scheduler, or ``local:N`` for N workers on this machine. Raises
+    ValueError if its workers cannot be used: no dask here, no scheduler there, another state of
+    erlib, or a `folder` that they do not see.
+    """
+    if dask is None:
+        start_again()
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            yield Workers(lambda *order_tell: pool.submit(perform, *order_tell), lambda: jobs)
+        finally:
+            stop_all()
+            pool.shutdown(cancel_futures=True)
+        return
+    with _client(dask) as client:
+        _check(client, folder)
+        pool = client.get_executor(pure=False)
+        yield Workers(
+            # Where it is performed, there is nobody to tell how far it has come.
+            lambda order, tell: pool.submit(perform, order),
+            lambda: max(1, sum(client.nthreads().values())),
+        )
+
+
+def workers_of(dask):
+    """How many workers ``local:N`` asks for; None for an address."""
+    kind, _, count = dask.partition(":")
+    if "://" in dask:
+        return None
+    if kind != "local" or not count.isdigit() or int(count) < 1:
+        raise ValueError(
+            f"--dask is {dask!r}, allowed: local:N with N >= 1, or an address as tcp://host:8786"
+        )
+    return int(count)
+
+
+@contextlib.contextmanager
+def _client(dask):
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ValueError("--dask needs dask.distributed: pip install 'erlib[dask]'") from None
+    count = workers_of(dask)
+    if count is None:
+        try:
+            client = Client(dask, timeout=10)
+        except (OSError, ValueError) as error:  # a timeout is an OSError
+            raise ValueError(f"no scheduler of dask answers at {dask}: {error}") from None
+        with client:
+            yield client
+    else:
+        with (
+            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            try:
+                yield client
+            finally:
+                client.run(stop_all)
+
+
+def _check(client, folder):
+    """Complain now of what would make every run fail."""
+    if not client.nthreads():
+        raise ValueError("the scheduler of dask has no workers")
+    here = code_state(all_modules())
+    for worker, (there, seen) in client.run(_seen_by_worker, str(folder)).items():
+        if there != here:
+            raise ValueError(f"worker {worker} has another state of erlib than this process")
+        if not seen:
+            raise ValueError(f"worker {worker} does not see {folder}: use a folder that all share")
+
+
+def _seen_by_worker(folder):
+    return code_state(all_modules()), Path(folder).is_dir()
