@@ -1,14 +1,9 @@
 """What pytest does before it starts a kernel for a notebook (nbval)."""
 
 import os
-import tempfile
 
 
 def pytest_configure(config):
-    # Notebooks save their figures; a test run must leave the committed ones alone.
-    figures = tempfile.TemporaryDirectory(prefix="erlib-figures-")
-    config.add_cleanup(figures.cleanup)
-    os.environ["ERLIB_FIGURES"] = figures.name
     # Threads wait for each other by spinning: beside any other work, two are far slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Kernels show figures inline unless a backend is forced on them, as many CI machines do.

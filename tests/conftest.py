@@ -45,7 +45,7 @@ def mnist(tmp_path, monkeypatch):
 
 
 def make_companion(root, patch):
-    for name in ("NOTEBOOKS", "RUNS", "RESULTS"):
+    for name in ("NOTEBOOKS", "RUNS", "RESULTS", "FIGURES"):
         (root / name.lower()).mkdir()
         patch.setattr(paths, name, root / name.lower())
     patch.chdir(root)
@@ -55,7 +55,6 @@ def make_companion(root, patch):
 def place(tmp_path, monkeypatch):
     """An empty companion: paths point into a temporary folder."""
     make_companion(tmp_path, monkeypatch)
-    monkeypatch.setenv("ERLIB_FIGURES", str(tmp_path / "figures"))
     return tmp_path
 
 

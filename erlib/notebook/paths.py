@@ -1,6 +1,5 @@
 """Where the companion keeps its files, wherever it is called from."""
 
-import os
 from pathlib import Path
 
 _checkout = Path(__file__).resolve().parents[2]
@@ -11,8 +10,4 @@ NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "data"
 RUNS = ROOT / "runs"
 RESULTS = ROOT / "results" / "full"
-
-
-def figures_folder():
-    """Where figures are written: ``$ERLIB_FIGURES`` (set for every run), else ``figures/``."""
-    return Path(os.environ.get("ERLIB_FIGURES") or ROOT / "figures")
+FIGURES = ROOT / "figures"

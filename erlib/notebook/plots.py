@@ -1,11 +1,11 @@
 """Figures: one style, error bars over seeds, and where pictures are kept."""
 
+import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .paths import figures_folder
 from .tables import mean_interval
 
 
@@ -15,13 +15,15 @@ def use_style():
 
 
 def save(figure, name):
-    """Write `figure` as ``name.png`` and ``name.pdf`` into the folder of figures."""
-    folder = figures_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    # No date and no software version inside, so that the same figure gives the same file.
-    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-    nobody = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-    figure.savefig(folder / f"{name}.pdf", metadata=nobody)
+    """Write `figure` as ``name.png`` into ``$ERLIB_FIGURES``, the folder of a run; else nowhere.
+
+    With no run around it the picture is in the notebook.
+    """
+    folder = os.environ.get("ERLIB_FIGURES")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # No software version inside, so that the same figure gives the same file.
+        figure.savefig(Path(folder) / f"{name}.png", metadata={"Software": None})
 
 
 def curve(axes, rows, x, y, label, **style):

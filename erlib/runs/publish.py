@@ -16,12 +16,13 @@ def publish(folders, to=None):
 
     For each run ``<id>.json`` says where its numbers come from, each recorded table is a tidy
     ``<id>.<table>.csv``, its columns in the order in which they were recorded, and the figures go
-    to ``figures/<id>/``.  Returns the files written and the ids of runs left out because they are
-    not finished.
+    to ``figures/<id>/`` (below ``to``, if it is given).  Returns the files written and the ids of
+    runs left out because they are not finished.
 
     Raises ValueError before anything is written if a folder holds no finished run, if two hold the
     same id, or if a result names a folder of this machine.
     """
+    pictures = Path(to) / "figures" if to else paths.FIGURES
     to = Path(to or paths.RESULTS)
     results, figures, unfinished = {}, {}, []
     for folder in map(Path, folders):
@@ -32,7 +33,7 @@ def publish(folders, to=None):
             if file.stem in results:
                 raise ValueError(f"{file.stem} is in more than one of the folders")
             results[file.stem] = json.loads(file.read_text(encoding="utf-8"))
-            drawn = (folder / "figures" / file.stem).glob("*.p[nd][gf]")
+            drawn = (folder / "figures" / file.stem).glob("*.png")
             figures[file.stem] = sorted(drawn)
             _refuse_local_paths(results[file.stem], file.stem)
             words = shlex.split(results[file.stem].get("command", ""))
@@ -56,9 +57,9 @@ def publish(folders, to=None):
         written.append(target)
         for file in set(old.values()) - set(result["tables"].values()):
             (to / file).unlink(missing_ok=True)  # a table that the run no longer records
-        shutil.rmtree(to / "figures" / id, ignore_errors=True)
+        shutil.rmtree(pictures / id, ignore_errors=True)
         for figure in figures[id]:
-            copy = to / "figures" / id / figure.name
+            copy = pictures / id / figure.name
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(copy, figure.read_bytes())
             written.append(copy)

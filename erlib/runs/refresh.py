@@ -1,4 +1,4 @@
-"""Renew the outputs and figures that are committed with the notebooks."""
+"""Renew the outputs that are committed with the notebooks."""
 
 import tempfile
 import time
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import nbformat
 
-from ..notebook import paths
 from ..notebook.record import CHANNEL, write_atomically
 from .execute import NotebookFailed, execute
 from .overview import Overview
@@ -17,8 +16,8 @@ def refresh(runs, *, timeout=None):
     """Execute the notebooks of ``runs`` with their defaults, store the outputs in place, and return
     the ids of those that failed.
 
-    A notebook that fails keeps the outputs it had, and figures/ the figures.  Only outputs and
-    execution counts change; time stamps, papermill's marks and versions are left out.
+    A notebook that fails keeps the outputs it had.  Only outputs and execution counts change; time
+    stamps, papermill's marks and versions are left out.
     """
     failed, overview = [], Overview(runs)
     with overview.beating():
@@ -38,23 +37,17 @@ def _refresh_one(notebook, cell_started, timeout):
     before = notebook.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        figures = scratch / "figures"
-        figures.mkdir()
         executed = execute(
             notebook,
             scratch / notebook.name,
             parameters={},
-            variables={CHANNEL: scratch / "channel.jsonl", "ERLIB_FIGURES": figures},
+            variables={CHANNEL: scratch / "channel.jsonl", "ERLIB_FIGURES": ""},
             timeout=timeout,
             cell_started=cell_started,
         )
         if notebook.read_bytes() != before:
             message = "the notebook was changed while it ran; its new state is kept"
             raise NotebookFailed("-", notebook.name, "not stored", message)
-        for file in sorted(figures.rglob("*")):
-            if file.is_file():
-                target = paths.figures_folder() / file.relative_to(figures)
-                write_atomically(target, file.read_bytes())
     clean = _with_outputs(nbformat.reads(before.decode("utf-8"), as_version=4), executed)
     write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
 

@@ -24,9 +24,13 @@ def test_save_writes_the_same_bytes_for_the_same_figure(axes, tmp_path, monkeypa
         monkeypatch.setenv("ERLIB_FIGURES", str(tmp_path / folder))
         plots.save(axes.figure, "line")
         files = sorted((tmp_path / folder).iterdir())
-        assert [file.name for file in files] == ["line.pdf", "line.png"]
+        assert [file.name for file in files] == ["line.png"]
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
+    monkeypatch.delenv("ERLIB_FIGURES")
+    monkeypatch.chdir(tmp_path)
+    plots.save(axes.figure, "line")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "in the notebook alone"
 
 
 def test_curve_draws_means_in_order_with_intervals(axes):

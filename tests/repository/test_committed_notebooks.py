@@ -22,7 +22,6 @@ from erlib.notebook import paths
 from erlib.runs.plan import plan
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
-FIGURES = paths.ROOT / "figures"
 SECTIONS = ("Expected", "Not shown here", "Summary", "Exercises")
 GUARDS = []
 
@@ -157,18 +156,6 @@ def ends_with_the_environment(notebook):
     assert calls_of("print_environment", [last])
 
 
-@guard
-def has_its_figures_committed(notebook):
-    for call in calls_of("plots.save", code_cells(notebook)):
-        name = call.args[1]
-        if isinstance(name, ast.JoinedStr):  # f"05_{dataset}": some file of that form
-            parts = (getattr(part, "value", "*") for part in name.values)
-            pattern = "".join(part if isinstance(part, str) else "*" for part in parts)
-        else:
-            pattern = ast.literal_eval(name)
-        assert list(FIGURES.glob(f"{pattern}.png")), f"no figures/{pattern}.png"
-
-
 # ---- the guards on the committed notebooks ------------------------------------------------------
 
 
@@ -194,10 +181,8 @@ def test_the_full_profile_sets_known_parameters():
 
 
 @pytest.fixture
-def good(tmp_path, monkeypatch):
+def good():
     """The smallest notebook that passes."""
-    monkeypatch.setattr(f"{__name__}.FIGURES", tmp_path)
-    (tmp_path / "01_digits.png").touch()
     executed = [
         ("seeds: list = [0, 1]\nwidth = 10", ["parameters"]),
         (
@@ -290,8 +275,6 @@ def output(*args, **values):
         (protects_and_records_what_it_says, source(RECORD, "record(seeds=len(seeds))", "")),
         (ends_with_the_environment, field(ENVIRONMENT, metadata={})),
         (ends_with_the_environment, source(ENVIRONMENT, "print_environment()", "")),
-        (has_its_figures_committed, source(PICTURE, "'01_digits'", "'01_letters'")),
-        (has_its_figures_committed, source(PICTURE, "f'01_{name}'", "f'02_{name}'")),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
