@@ -19,21 +19,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import checks
+from . import checks, problems
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
 from .batches import generator, minibatches
-from .coding import class_labels, observed_outputs, require_reachable
-from .invert import check_settings
+from .coding import class_labels
 from .layers import AT_ONCE, ConvLayer, dense_only
-from .modules import DTYPES, paired
+from .modules import paired
 from .progress import progress
 from .reflect import reflected
 from .regress import CHUNK
-
-# Root mean squares between which training does about as well as at 1: larger output fields
-# saturate, and the first change outweighs first fields that vary less.
-MOST, LEAST = 2.5, 0.06
 
 
 class ERNetwork(nn.Module):
@@ -167,7 +162,7 @@ class ERNetwork(nn.Module):
             class or all labels are one class, or a setting is out of range. The network is then
             unchanged.
         """
-        self.check_training(*self.problem(x, y, inverse, damping, steps)[:2])
+        problems.check_training(self, *problems.problem(self, x, y, inverse, damping, steps)[:2])
         targets = self.targets(x, y, inverse=inverse, damping=damping, steps=steps)
         return self.sweep(x, targets, ridge=ridge, readout_ridge=readout_ridge)
 
@@ -182,7 +177,7 @@ class ERNetwork(nn.Module):
         the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
         """
         given = x
-        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
+        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
         to_below = self.inverse_maps(**inverse)
         wanted = []
         for part in progress(self._chunks(x), "targets"):
@@ -202,8 +197,8 @@ class ERNetwork(nn.Module):
         hidden targets are one line. `sample_weight` `[n]` is that of `erlib.regress`, for dense
         layers. Other parameters and errors as in `one_update`.
         """
-        x = self._inputs(x)
-        targets = self._wanted(x, targets)
+        x = problems.inputs_of(self, x)
+        targets = problems.wanted_fields(self, x, targets)
         if sample_weight is not None:
             dense_only(self, "a sweep with sample_weight")
             sample_weight = checks.sample_weight(sample_weight, "x", x).to(x.device)
@@ -276,8 +271,8 @@ class ERNetwork(nn.Module):
         Other parameters and errors as in `one_update`. The named variant of this loop that
         generalises better: `erlib.sequential`.
         """
-        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
-        self.check_training(x, observed)
+        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
+        problems.check_training(self, x, observed)
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
         batches = minibatches(len(x), batch_size, passes, seed)
@@ -306,8 +301,8 @@ class ERNetwork(nn.Module):
         """
         checks.positive_integer("updates", updates)
         checks.not_negative("readout_ridge", readout_ridge)
-        x, observed, _ = self.problem(x, y, None, 0.0, None)
-        self.check_training(x, observed, least=0.0)  # the fields below are what they are
+        x, observed, _ = problems.problem(self, x, y, None, 0.0, None)
+        problems.check_training(self, x, observed, least=0.0)  # the fields below are what they are
         layer = self.layers[-1]
         inputs = x.new_empty(len(x), layer.weight.shape[0])
         moments = layer.moments()
@@ -338,7 +333,7 @@ class ERNetwork(nn.Module):
         with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
         differentiation: `erlib.theory.gradient`.
         """
-        x, observed, inverse = self.problem(x, y, inverse, damping, steps)
+        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)
         return [
             (weight, None if layer.bias is None else bias)
@@ -350,7 +345,7 @@ class ERNetwork(nn.Module):
     def _changes(self, x, observed, ridge, inverse, bounded=False):
         inputs, fields = self.trace(x)
         if bounded:
-            require_bounded(fields)
+            problems.require_bounded(fields)
         to_below = self.inverse_maps(**inverse)
         changes = []
         for layer, below, h, h_star in zip(
@@ -400,7 +395,7 @@ class ERNetwork(nn.Module):
         """Fraction of samples `[n]` whose predicted class is y, between 0 and 1."""
         labels = class_labels(y, self.layers[-1].weight.shape[1])
         predicted = torch.as_tensor(self.predict(x))
-        _same_length(predicted, labels)
+        problems.same_length(predicted, labels)
         right = (predicted == labels.to(predicted.device)).sum()
         return int(right) / len(labels)  # a mean on a GPU may differ in the last digit
 
@@ -427,7 +422,7 @@ class ERNetwork(nn.Module):
         return [slice(start, start + size) for start in range(0, len(x), size)]
 
     def _output_fields(self, x):
-        x = self._inputs(x)
+        x = problems.inputs_of(self, x)
         return torch.cat([self(x[part]) for part in self._chunks(x)])
 
     def inverse_maps(self, **inverse):
@@ -446,126 +441,7 @@ class ERNetwork(nn.Module):
                 target = below + to_below[index](h_star - h, layer.near(below))
         return wanted[::-1]
 
-    def _inputs(self, x):
-        x = checks.tensor("x", x)
-        self._check_dtypes()
-        weight = self.layers[0].weight
-        if x.device != weight.device:
-            raise ValueError(
-                f"x: on {x.device}, the network is on {weight.device}; move one to the other, "
-                f"x.to({str(weight.device)!r}) or network.to({str(x.device)!r})"
-            )
-        if isinstance(self.layers[0], ConvLayer) or not self.layers[0].reshapes:
-            x = x.to(weight.dtype)
-            self._check_shapes(x[:1])
-            return x
-        if x.ndim < 2 or x[0].numel() != weight.shape[0]:
-            raise ValueError(
-                f"x: shape {tuple(x.shape)}, expected [n, {weight.shape[0]}] "
-                "(or images with that many numbers each)"
-            )
-        return x.flatten(1).to(weight.dtype)
-
-    def check_training(self, x, observed, least=LEAST):
-        """Raise ValueError for outputs out of reach, and inputs of a size the weights don't suit.
-
-        Too large are inputs, as the first linear map sees them, with output fields as large; too
-        small are inputs whose first fields vary as little as they do, by less than `least`, unless
-        the readout is tiny: then the size of the inputs is of no account.
-        """
-        require_reachable("y", observed, self.layers[-1].activation)
-        seen, fields = self.trace(x[: next(iter(self._chunks(x))).stop])
-        size, last, varies, of_inputs = (
-            float(checks.root_mean_square(part))
-            for part in (seen[0], fields[-1], fields[0] - fields[0].mean(0), seen[0] - seen[0][:1])
-        )
-        if min(size, last) > MOST:
-            why = f"saturate the outputs (fields of size {last:.2g})"
-        elif of_inputs and max(size, varies) < least and last > size / 100:
-            why = f"vanish beside the first change (fields that vary by {varies:.2g})"
-        else:
-            return
-        raise ValueError(
-            f"x: inputs of size {size:.2g} (root mean square) {why}; scale them to a size of about "
-            f"1: x / {size:.2g}"
-        )
-
-    def _check_dtypes(self):
-        first = self.layers[0].weight.dtype
-        for number, layer in enumerate(self.layers, start=1):
-            for name, value in layer.state_dict(keep_vars=True).items():
-                kind = value.dtype
-                if kind.is_floating_point and (kind not in DTYPES or kind != first):
-                    raise ValueError(
-                        f"network: {name} of layer {number} is {kind}, expected torch.float32 or "
-                        "torch.float64, the same in all layers; network.float() makes it so"
-                    )
-
-    def _check_shapes(self, x):
-        """Let one sample through, and name the layer that does not take it."""
-        shape = tuple(x.shape[1:])
-        for number, layer in enumerate(self.layers, start=1):
-            try:
-                x = layer.activation.f(layer.field(layer.inputs(x)))
-                if x.ndim != (4 if isinstance(layer, ConvLayer) else 2):
-                    raise RuntimeError(f"fields of shape {tuple(x.shape)}")
-            except RuntimeError as error:
-                raise ValueError(
-                    f"x: samples of shape {shape} do not fit layer {number}, {layer.linear!r} "
-                    f"after {list(layer.before)}: {error}"
-                ) from None
-
-    def labelled(self, x, y):
-        """x `[n, d_in]` in the dtype of the network and class labels y, both checked."""
-        x, labels = self._inputs(x), class_labels(y, self.layers[-1].weight.shape[1])
-        _same_length(x, labels)
-        return x, labels.to(x.device)
-
-    def problem(self, x, y, inverse, damping, steps):
-        """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
-        x, observed = self._inputs(x), self._observed(y)
-        _same_length(x, observed)
-        if inverse is None:
-            direct = all(layer.has_matrix for layer in self.layers[1:])
-            inverse = "pinv" if direct else "transpose"
-        check_settings(inverse, damping, steps, name="inverse")
-        return x, observed, {"method": inverse, "damping": damping, "steps": steps}
-
-    def _observed(self, y):
-        weight = self.layers[-1].weight
-        return observed_outputs(y, weight.shape[1], weight.dtype).to(weight.device)
-
-    def _wanted(self, x, targets):
-        if not isinstance(targets, (list, tuple)) or len(targets) != len(self.layers):
-            raise ValueError(f"targets: expected a list of {len(self.layers)}, one for each layer")
-        wanted = []
-        for index, (field, h_star) in enumerate(zip(self.trace(x[:1])[1], targets)):
-            if h_star is not None:
-                name, shape = f"targets[{index}]", (len(x), *field.shape[1:])
-                h_star = checks.tensor(name, h_star, ndim=len(shape)).to(x)
-                if h_star.shape != shape:
-                    raise ValueError(f"{name}: shape {tuple(h_star.shape)}, expected {shape}")
-            wanted.append(h_star)
-        return wanted
-
-
-def require_bounded(fields):
-    """Raise ValueError where training has blown up, before that shows as something else."""
-    for number, field in enumerate(fields, start=1):
-        largest = float(torch.linalg.vector_norm(field, float("inf")))
-        if not largest < torch.finfo(field.dtype).max ** 0.5:
-            raise ValueError(
-                f"network: training overflows, fields of layer {number} have grown to "
-                f"{largest:.0e} in batches of {len(field)}; a larger batch_size or ridge, or a "
-                "smaller share, keeps them bounded"
-            )
-
 
 def _linear(d_in, d_out, bias, dtype):
     """A torch.nn.Linear without its own initial draw, which would use the global generator."""
     return nn.utils.skip_init(nn.Linear, d_in, d_out, bias=bias, dtype=dtype)
-
-
-def _same_length(x, y):
-    if len(x) != len(y):
-        raise ValueError(f"y: {len(y)} samples, x has {len(x)}")

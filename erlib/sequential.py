@@ -50,7 +50,7 @@ from . import checks
 from .arithmetic import own_arithmetic
 from .augment import augmented
 from .batches import minibatches
-from .network import require_bounded
+from .problems import check_training, problem, require_bounded
 from .progress import progress
 
 
@@ -134,8 +134,8 @@ def sequential_fit(
     """
     shape = getattr(x, "shape", ())[1:]
     settings = {"inverse": inverse, "damping": damping, "steps": steps}
-    x, observed, mapping = network.problem(x, y, **settings)
-    network.check_training(x, observed)
+    x, observed, mapping = problem(network, x, y, **settings)
+    check_training(network, x, observed)
     checks.positive("ridge", ridge)
     checks.not_negative("first_ridge", first_ridge)
     if not isinstance(first_update, bool):

@@ -7,6 +7,7 @@ from ..arithmetic import own_arithmetic
 from ..batches import generator
 from ..coding import observed_outputs
 from ..layers import dense_only
+from ..problems import labelled
 from ..regress import regress
 
 
@@ -33,7 +34,7 @@ def forward_projection(network, x, y, *, ridge=3.0, readout_ridge=1e-5, seed=0):
     True
     """
     dense_only(network, "forward_projection")
-    a, labels = network.labelled(x, y)
+    a, labels = labelled(network, x, y)
     for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
         checks.not_negative(name, value)
     readout, random = network.layers[-1].weight, generator(seed)

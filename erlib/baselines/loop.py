@@ -7,6 +7,7 @@ from .. import checks
 from ..arithmetic import own_arithmetic
 from ..augment import augmented
 from ..batches import minibatches
+from ..problems import labelled
 from ..progress import progress
 
 
@@ -32,7 +33,7 @@ def train(network, x, y, step, *, passes=1, batch_size=128, augment=None, seed=0
     Raises ValueError for bad data or settings, before the first step.
     """
     shape = getattr(x, "shape", ())[1:]
-    x, labels = network.labelled(x, y)
+    x, labels = labelled(network, x, y)
     batches = minibatches(len(x), batch_size, passes, seed)
     for update, part in enumerate(progress(batches, f"train, {passes} passes"), 1):
         step(augmented(augment, x[part], shape), labels[part])

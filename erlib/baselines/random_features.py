@@ -2,6 +2,7 @@
 
 from ..arithmetic import own_arithmetic
 from ..coding import observed_outputs
+from ..problems import labelled
 
 
 @own_arithmetic
@@ -22,7 +23,7 @@ def random_features(network, x, y, *, readout_ridge=1e-5):
     >>> random_features(net, data.x_train, data.y_train).score(data.x_test, data.y_test) > 0.9
     True
     """
-    x, labels = network.labelled(x, y)
+    x, labels = labelled(network, x, y)
     readout = network.layers[-1].weight
     observed = observed_outputs(labels, readout.shape[1], readout.dtype)
     frozen = [None] * (len(network.layers) - 1)
