@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from .code_state import code_state, loaded_modules
+from .code_state import code_of, code_state, loaded_modules
 from .record import write_json
 
 #: Environment variable with the folder in which the pieces of this run are kept.
@@ -58,7 +58,7 @@ def _code(function):
         current = inspect.unwrap(waiting.pop())
         if current.__qualname__ in found:
             continue
-        found[current.__qualname__] = inspect.getsource(current)
+        found[current.__qualname__] = code_of(inspect.getsource(current))
         for name in sorted(_names(current.__code__)):
             value = _as_plain(current.__globals__.get(name))
             if inspect.isfunction(value) and value.__module__ == function.__module__:

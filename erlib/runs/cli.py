@@ -375,6 +375,22 @@ def publish(folders, to):
 
 
 @main.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--check", is_flag=True, help="Exit with 1 unless all are the present code's.")
+def status(folder, check):
+    """Tell of each published result whether it is the present code's, or what has changed.
+
+    They are those in results/full, or in FOLDER.
+    """
+    from .status import status as status_of_results
+
+    with _mistakes_as_usage_errors():
+        lines, all_present = status_of_results(folder)
+    click.echo("\n".join(lines))
+    sys.exit(1 if check and not all_present else 0)
+
+
+@main.command()
 def readme():
     """Write the published results into the tables of README.md."""
     from .readme import renew

@@ -12,6 +12,7 @@ import re
 import nbformat
 
 from ..notebook import paths
+from ..notebook.code_state import code_of
 from ..notebook.record import as_plain
 
 INJECTED = "injected-parameters"  #: papermill's tag of the cell with the values given
@@ -133,8 +134,9 @@ def parsed(source):
 
 
 def source_hash(notebook):
-    """SHA-256 of the cells' kinds, sources and tags: outputs and other metadata do not count."""
-    essence = [[c.cell_type, c.source, c.metadata.get("tags", [])] for c in cells(notebook)]
+    """SHA-256 of the code and tags of the code cells: prose, comments and outputs do not count."""
+    code = (cell for cell in cells(notebook) if cell.cell_type == "code")
+    essence = [[code_of(cell.source), cell.metadata.get("tags", [])] for cell in code]
     return hashlib.sha256(json.dumps(essence).encode()).hexdigest()
 
 

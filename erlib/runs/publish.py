@@ -20,7 +20,7 @@ def publish(folders, to=None):
     runs left out because they are not finished.
 
     Raises ValueError before anything is written if a folder holds no finished run, if two hold the
-    same id, or if a result names a folder of this machine.
+    same id, if a result names a folder of this machine, or if no commit holds the code it is of.
     """
     pictures = Path(to) / "figures" if to else paths.FIGURES
     to = Path(to or paths.RESULTS)
@@ -35,6 +35,7 @@ def publish(folders, to=None):
             results[file.stem] = json.loads(file.read_text(encoding="utf-8"))
             drawn = (folder / "figures" / file.stem).glob("*.png")
             figures[file.stem] = sorted(drawn)
+            _refuse_code_in_no_commit(results[file.stem].get("environment", {}), file.stem)
             _refuse_local_paths(results[file.stem], file.stem)
             words = shlex.split(results[file.stem].get("command", ""))
             _refuse_local_paths(words, f"{file.stem}.command")
@@ -83,6 +84,15 @@ def _as_csv(rows):
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _refuse_code_in_no_commit(environment, id):
+    """Nobody else could see the code that such a result is of."""
+    commit = environment.get("git_commit")
+    if not commit:
+        raise ValueError(f"{id} knows no commit that it is of: run it in a checkout")
+    if environment.get("git_dirty"):
+        raise ValueError(f"{id} was made with local changes to {commit}: commit, and run it again")
 
 
 def _refuse_local_paths(value, where):

@@ -68,7 +68,7 @@ def one_update_table(folder=None):
     head += ["− random features", "− shuffled labels", "− own fields"]
     head += ["tiny initial readout: test accuracy, %", "− shuffled labels"]
     head += ["readout settled: test accuracy, %"]
-    return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
+    return _with_notes(head, lines, notes)
 
 
 def training_table(folder=None):
@@ -92,7 +92,7 @@ def training_table(folder=None):
         notes.append(_note(file, ".curves.csv"))
     head = ["data set", "hidden units", "method", "test accuracy, %"]
     head += ["passes", "updates", "seconds"]
-    return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
+    return _with_notes(head, lines, notes)
 
 
 def convolution_table(folder=None):
@@ -139,7 +139,7 @@ def convolution_table(folder=None):
             lines.append([data, network, name, accuracy, passes, seconds])
         notes.append(_note(file, ".curves.csv"))
     head = ["data set", "network", "method", "test accuracy, %", "passes", "seconds, fastest seed"]
-    return markdown(head, lines) + "\n\n" + "\n".join(dict.fromkeys(notes))
+    return _with_notes(head, lines, notes)
 
 
 def inference_table(folder=None):
@@ -162,7 +162,7 @@ def inference_table(folder=None):
         seconds = [row["seconds"] for row in select(own, g=middle)]
         lines.append([method, *cells, f"{median(seconds):.2g}" if seconds else ""])
     head = ["1000 × squared error", *(f"g = {g:g}" for g in strengths), f"seconds, g = {middle:g}"]
-    return f"{markdown(head, lines)}\n\n{_note(files[0], '.inference.csv', 'draws')}"
+    return _with_notes(head, lines, [_note(files[0], ".inference.csv", "draws")])
 
 
 def with_results(text, name, table):
@@ -264,6 +264,12 @@ def _thousandths(values):
     return f"{mean:.3g}" + (f" ± {half:.2g}" if half else "")
 
 
+def _with_notes(head, lines, notes):
+    """The table, and where it is from. What has changed since would soon be untrue in a file."""
+    notes = [*dict.fromkeys(notes), "`erlib status` tells whether this is the present code's."]
+    return markdown(head, lines) + "\n\n" + "\n".join(notes)
+
+
 def _note(file, table, repeated="seeds"):
     result = json.loads(file.with_name(file.name.replace(table, ".json")).read_text("utf-8"))
     environment, threads = result["environment"], result["environment"]["torch_threads"]
@@ -272,7 +278,9 @@ def _note(file, table, repeated="seeds"):
     over = f"mean ± 95 % interval over {count} {repeated}" if count > 1 else "one seed"
     machine = f"{environment['cpu']}, {threads} thread{'s' * (threads > 1)}"
     torch = f"torch {environment['packages']['torch']}"
-    return f"`{result['command']}`: {over}{paired}; {machine}, {torch}."
+    changes = " with local changes" if environment["git_dirty"] else ""
+    made = f"commit {environment['git_commit']}{changes}, {result['started'][:10]}"
+    return f"`{result['command']}` ({made}): {over}{paired}; {machine}, {torch}."
 
 
 def _value(text):

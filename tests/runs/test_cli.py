@@ -37,7 +37,8 @@ def executed(tmp_path, monkeypatch):
             why = "In [1]  1 / 0\nZeroDivisionError: division by zero"
             return {"end": "failed", "why": why, "seconds": 1.0, "cell": True}
         with open(f"{stem}.json", "w") as file:
-            json.dump({"id": run["id"], "recorded": {}}, file)
+            made = {"git_commit": "abc1234", "git_dirty": False}
+            json.dump({"id": run["id"], "recorded": {}, "environment": made}, file)
         return {"end": "ok", "seconds": 1.0}
 
     def fail(notebook, output, **_):

@@ -66,15 +66,22 @@ def test_no_python_is_named(place):
         declared_parameters(write_notebook("01_a", parameters="n = 5 +"))
 
 
-def test_the_source_hash_ignores_outputs(place):
+def test_the_source_hash_is_that_of_the_code(place):
     notebook = write_notebook("01_a", "print(1)")
     before = source_hash(notebook)
     content = nbformat.read(notebook, 4)
     content.cells[1].execution_count = 1
     content.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
     content.metadata.language_info = {"name": "python", "version": "3.0"}
+    content.cells[0].source = "# Other prose"
+    content.cells[1].source = "print( 1 )  # one"
+    content.cells.append(nbformat.v4.new_markdown_cell("And more."))
     nbformat.write(content, notebook)
     assert source_hash(notebook) == before
     content.cells[1].source = "print(2)"
+    nbformat.write(content, notebook)
+    assert source_hash(notebook) != before
+    content.cells[1].source = "print(1)"
+    content.cells[1].metadata.tags = ["parameters"]
     nbformat.write(content, notebook)
     assert source_hash(notebook) != before

@@ -2,15 +2,23 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from small_notebooks import result_of
 
 from erlib.runs.publish import publish
 
+COMMITTED = {"git_commit": "abc1234", "git_dirty": False}
+
 
 def test_publish_round_trip(batch, tmp_path):
-    written, unfinished = publish([batch.folder], tmp_path)
+    folder = shutil.copytree(batch.folder, tmp_path / "run")
+    for file in folder.glob("0*.json"):  # as from a checkout without local changes
+        result = json.loads(file.read_text())
+        result["environment"] |= COMMITTED
+        file.write_text(json.dumps(result))
+    written, unfinished = publish([folder], tmp_path)
     assert unfinished == ["02_fails"]
     assert {file.name for file in written} == {
         "01_values.json",
@@ -25,7 +33,7 @@ def test_publish_round_trip(batch, tmp_path):
     with open(tmp_path / "01_values.table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows == [{"seed": "0", "score": "0.0"}, {"seed": "1", "score": "0.25"}]
-    source, copy = result_of(batch.folder, "01_values"), result_of(tmp_path, "01_values")
+    source, copy = result_of(folder, "01_values"), result_of(tmp_path, "01_values")
     assert copy.pop("tables") == {"table": "01_values.table.csv"}
     assert copy["recorded"] == {"hidden": 5}
     assert {k: v for k, v in copy.items() if k != "recorded"} == {
@@ -35,7 +43,8 @@ def test_publish_round_trip(batch, tmp_path):
 
 def finished(folder, id, **recorded):
     folder.mkdir(exist_ok=True)
-    (folder / f"{id}.json").write_text(json.dumps({"id": id, "recorded": recorded}))
+    result = {"id": id, "recorded": recorded, "environment": COMMITTED}
+    (folder / f"{id}.json").write_text(json.dumps(result))
     return folder
 
 
@@ -70,7 +79,7 @@ def test_publish_refuses_before_it_writes(tmp_path):
 
 def test_no_folder_of_a_machine_is_published(tmp_path):
     folder = finished(tmp_path / "run", "01_a")
-    result = {"id": "01_a", "recorded": {}, "place": "../../data/me/01_a.ipynb"}
+    result = result_of(folder, "01_a") | {"place": "../../data/me/01_a.ipynb"}
     (folder / "01_a.json").write_text(json.dumps(result))
     publish([folder], tmp_path / "to")
     assert result_of(tmp_path / "to", "01_a")["place"] == "01_a.ipynb"
@@ -78,3 +87,21 @@ def test_no_folder_of_a_machine_is_published(tmp_path):
     (folder / "01_a.json").write_text(json.dumps(result))
     with pytest.raises(ValueError, match=r"01_a\.command\[2\] is a path on this machine"):
         publish([folder], tmp_path / "to")
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        (COMMITTED | {"git_dirty": True}, "02_b was made with local changes to abc1234"),
+        ({"git_commit": None, "git_dirty": None}, "02_b knows no commit"),
+        ({}, "02_b knows no commit"),
+    ],
+    ids=["local changes", "outside a checkout", "nothing known"],
+)
+def test_what_is_in_no_commit_is_refused(tmp_path, environment, complaint):
+    folder = finished(finished(tmp_path / "run", "01_a"), "02_b", rows=[{"x": 1}])
+    result = result_of(folder, "02_b") | {"environment": environment}
+    (folder / "02_b.json").write_text(json.dumps(result))
+    with pytest.raises(ValueError, match=complaint):
+        publish([folder], tmp_path / "to")
+    assert not (tmp_path / "to").exists()

@@ -15,7 +15,14 @@ def collect(notebook, parameters, recorded, full, threads=1):
         "command": f"erlib run {int(notebook[:2])}",
         "parameters": {"seeds": [0, 1], **parameters},
         "recorded": recorded,
-        "environment": {"cpu": "a CPU", "torch_threads": threads, "packages": {"torch": "2.13.0"}},
+        "started": "2026-11-24T14:11:43+00:00",
+        "environment": {
+            "cpu": "a CPU",
+            "torch_threads": threads,
+            "packages": {"torch": "2.13.0"},
+            "git_commit": "abc1234",
+            "git_dirty": False,
+        },
     }
     folder = full.parent / f"run of {notebook}"
     folder.mkdir()
@@ -162,7 +169,7 @@ def test_what_a_further_run_repeats_is_shown_once(convolution):
     trained = [row[2:5] for row in rows if row[1] == "small, 3-4"]
     assert [row[0] for row in trained] == ["sequential ER", "tuned (1 seed)"]
     assert trained[0][1].startswith("91.00"), "the run with both seeds"
-    assert "one seed;" in table.splitlines()[-1]
+    assert "one seed;" in table.splitlines()[-2]
 
 
 def test_inference_table_has_each_method_and_strength(inference):
@@ -171,15 +178,16 @@ def test_inference_table_has_each_method_and_strength(inference):
     # Of two values the interval is 12.7 times half their distance.
     assert lines[0] == ["ER", "1.05 ± 0.64", "2.1 ± 1.3", "0.5"]
     assert lines[1] == ["Newton", "4.5 (3 to 6)", "", ""], "an interval would hold errors below 0"
-    note = readme.inference_table(inference).splitlines()[-1]
+    note = readme.inference_table(inference).splitlines()[-2]
     assert "`erlib run 7`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
 
 
-def test_tables_name_the_command_and_the_machine(convolution):
+def test_tables_name_the_command_the_commit_and_the_machine(convolution):
     tables = (readme.one_update_table, readme.training_table, readme.convolution_table)
     for table, command in zip(tables, ("run 3", "run 4", "run 5")):
-        note = table(convolution).splitlines()[-1]
-        assert f"erlib {command}" in note and "2 seeds" in note and "torch 2.13.0" in note
+        *_, note, hint = table(convolution).splitlines()
+        assert f"erlib {command}` (commit abc1234, 2026-11-24)" in note and "erlib status" in hint
+        assert "2 seeds" in note and "torch 2.13.0" in note
 
 
 def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
