@@ -61,6 +61,8 @@ def light(tmp_path, monkeypatch):
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # Of a test run in the background a child would inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
