@@ -30,6 +30,8 @@ import torch
 
 from . import checks
 
+Elementwise = Callable[[torch.Tensor], torch.Tensor]
+
 _LEAK = 0.01  # torch.nn.LeakyReLU's default
 
 
@@ -51,20 +53,22 @@ class Activation:
     """
 
     name: str
-    f: Callable
-    slope: Callable
-    factor: Callable
-    inverse: Callable
-    between: tuple = (-math.inf, math.inf)
+    f: Elementwise
+    slope: Elementwise
+    factor: Callable[..., torch.Tensor]
+    inverse: Elementwise
+    between: tuple[float, float] = (-math.inf, math.inf)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Activation({self.name!r})"
 
-    def __reduce__(self):  # formulas are functions without a name, which pickle does not take
+    def __reduce__(
+        self,
+    ) -> tuple:  # formulas are functions without a name, which pickle does not take
         return activation, (self.name,)
 
 
-def _ratio(f, at_zero):
+def _ratio(f: Elementwise, at_zero: float) -> Callable[..., torch.Tensor]:
     """g for an odd f with f'(0) = 1 / at_zero; from the outputs, where they are known already."""
 
     def factor(h, output=None):
@@ -76,7 +80,7 @@ def _ratio(f, at_zero):
     return factor
 
 
-def _nan_unless(allowed, value):
+def _nan_unless(allowed: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return torch.where(allowed, value, torch.nan)
 
 
@@ -136,7 +140,7 @@ _ACTIVATIONS = {
 NAMES = tuple(_ACTIVATIONS)
 
 
-def activation(name):
+def activation(name: str | Activation) -> Activation:
     """Return the `Activation` called `name` (an Activation is returned as it is).
 
     Raises ValueError listing the known names for any other.

@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
+
+F = TypeVar("F", bound=Callable)
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
-def own_arithmetic(function):
+def own_arithmetic(function: F) -> F:
     """Decorate a public call: inside it there is neither `torch.autocast` nor inference mode.
 
     Under autocast the sums of a regression would be formed in 8 or 11 bits, and under inference
@@ -23,7 +27,7 @@ def own_arithmetic(function):
     """
 
     @functools.wraps(function)
-    def called(*arguments, **named):
+    def called(*arguments: Any, **named: Any) -> Any:
         with contextlib.ExitStack() as modes:
             if torch.is_inference_mode_enabled():
                 modes.enter_context(torch.inference_mode(False))
@@ -33,4 +37,4 @@ def own_arithmetic(function):
                     modes.enter_context(torch.autocast(device, enabled=False))
             return function(*arguments, **named)
 
-    return called
+    return cast(F, called)

@@ -1,14 +1,19 @@
 """Augmentation: images changed in ways that keep their class, new ones in every pass."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch.nn import functional
 
 from . import checks
 from .arithmetic import own_arithmetic
-from .batches import generator
+from .batches import Seed, generator
+
+#: Takes and returns images `[n, channels, height, width]`.
+Augment = Callable[[torch.Tensor], torch.Tensor]
 
 
-def shifts_and_flips(*, shift=4, flip=True, seed=0):
+def shifts_and_flips(*, shift: int = 4, flip: bool = True, seed: Seed = 0) -> Augment:
     r"""Return a function that moves and mirrors images at random, each by itself.
 
     An image `[channels, height, width]` is moved by up to `shift` pixels along each axis, edges
@@ -33,7 +38,7 @@ def shifts_and_flips(*, shift=4, flip=True, seed=0):
 
     @own_arithmetic
     @torch.no_grad()
-    def augment(x):
+    def augment(x: torch.Tensor) -> torch.Tensor:
         x = checks.tensor("x", x, ndim=4)
         n, channels, height, width = x.shape
         padded = functional.pad(x, (shift,) * 4)
@@ -51,7 +56,7 @@ def shifts_and_flips(*, shift=4, flip=True, seed=0):
     return augment
 
 
-def augmented(augment, batch, shape):
+def augmented(augment: Augment | None, batch: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """`batch` by the caller's `augment` (or as it is, if None), which sees samples of `shape`.
 
     A dense network has flattened its images; they come back in the shape of the batch.

@@ -5,8 +5,11 @@ import torch
 
 from . import checks
 
+#: Where random numbers come from.
+Seed = int | torch.Generator
 
-def minibatches(n, batch_size, passes, seed):
+
+def minibatches(n: int, batch_size: int, passes: int, seed: Seed) -> list[torch.Tensor]:
     """The indices of the batches of all passes, each pass in a new random order.
 
     The last batch of a pass is left out if it is less than half full. `batch_size` is cut to n.
@@ -26,7 +29,7 @@ def minibatches(n, batch_size, passes, seed):
     return batches
 
 
-def generator(seed):
+def generator(seed: Seed) -> torch.Generator:
     """A torch.Generator with this seed (a Generator is returned as it is); ValueError otherwise."""
     if isinstance(seed, torch.Generator):
         return seed

@@ -6,12 +6,18 @@ says what was found. Results come back in the array type and dtype of the first 
 """
 
 import math
+from collections.abc import Collection
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 
+#: What public calls take; several that must be of one type, which comes back, are `Same`.
+Array = np.ndarray | torch.Tensor
+Same = TypeVar("Same", bound=np.ndarray | torch.Tensor)
 
-def tensor(name, value, *, ndim=None):
+
+def tensor(name: str, value: object, *, ndim: int | None = None) -> torch.Tensor:
     """Return `value` as a torch tensor sharing its memory, or raise ValueError naming `name`."""
     if isinstance(value, np.ndarray):
         not_masked(name, value)
@@ -37,7 +43,7 @@ def tensor(name, value, *, ndim=None):
     return value.clone() if value.is_inference() else value.detach()
 
 
-def not_masked(name, value):
+def not_masked(name: str, value: Any) -> None:
     """Raise ValueError naming `name` if entries of the array `value` are masked."""
     if np.ma.is_masked(value):
         count = int(np.ma.count_masked(value))
@@ -47,7 +53,7 @@ def not_masked(name, value):
         )
 
 
-def from_numpy(array):
+def from_numpy(array: np.ndarray) -> torch.Tensor:
     """Return a real or integer array of any memory layout as a tensor, shared where torch can."""
     array = np.asarray(array)  # without the behaviour of subclasses
     fits = all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
@@ -56,7 +62,7 @@ def from_numpy(array):
     return torch.from_numpy(array)
 
 
-def require_finite(name, value):
+def require_finite(name: str, value: torch.Tensor) -> None:
     """Raise ValueError naming `name` and the first bad entry if `value` holds NaN or Inf."""
     # A sum over NaN or Inf is never finite, and one pass without a mask is all that good data cost.
     # Finite data can overflow the sum, so the slower count decides.
@@ -72,7 +78,7 @@ def require_finite(name, value):
         )
 
 
-def same_shape(name, value, other_name, other):
+def same_shape(name: str, value: Array, other_name: str, other: Array) -> None:
     """Raise ValueError unless the two arrays have one shape."""
     if value.shape != other.shape:
         raise ValueError(
@@ -80,7 +86,7 @@ def same_shape(name, value, other_name, other):
         )
 
 
-def same_kind(name, value, other_name, other):
+def same_kind(name: str, value: object, other_name: str, other: object) -> None:
     """Raise ValueError unless both are NumPy arrays or both torch tensors."""
     if isinstance(value, np.ndarray) != isinstance(other, np.ndarray):
         raise ValueError(
@@ -89,7 +95,7 @@ def same_kind(name, value, other_name, other):
         )
 
 
-def not_negative(name, value):
+def not_negative(name: str, value: object) -> float:
     """Raise ValueError unless `value` is a finite number >= 0; return it as float."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ValueError(f"{name}: expected a number >= 0, found {value!r}")
@@ -98,35 +104,36 @@ def not_negative(name, value):
     return float(value)
 
 
-def positive(name, value):
+def positive(name: str, value: object) -> float:
     """Raise ValueError unless `value` is a finite number > 0; return it as float."""
-    if not_negative(name, value) == 0:
+    number = not_negative(name, value)
+    if number == 0:
         raise ValueError(f"{name}: expected a number > 0, found {value!r}")
-    return float(value)
+    return number
 
 
-def positive_integer(name, value):
+def positive_integer(name: str, value: object) -> int:
     """Raise ValueError unless `value` is an integer >= 1; return it as int."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}: expected an integer >= 1, found {value!r}")
     return int(value)
 
 
-def not_negative_integer(name, value):
+def not_negative_integer(name: str, value: object) -> int:
     """Raise ValueError unless `value` is an integer >= 0; return it as int."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise ValueError(f"{name}: expected an integer >= 0, found {value!r}")
     return int(value)
 
 
-def choice(name, value, known):
+def choice(name: str, value: object, known: Collection[str]) -> str:
     """Raise ValueError listing the known names unless `value` is one of them."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}: unknown {value!r}; known: {', '.join(sorted(known))}")
     return value
 
 
-def sample_weight(value, name, samples):
+def sample_weight(value: object, name: str, samples: Array) -> torch.Tensor:
     """Return weights `[n]` >= 0 of `samples`, which are called `name`, as a tensor like these."""
     weights = tensor("sample_weight", value, ndim=1)
     if len(weights) != len(samples):
@@ -138,13 +145,13 @@ def sample_weight(value, name, samples):
     return weights
 
 
-def root_mean_square(value):
+def root_mean_square(value: torch.Tensor) -> torch.Tensor:
     """Of all numbers of a tensor, in float64."""
     return torch.linalg.vector_norm(value, dtype=torch.float64) / math.sqrt(value.numel())
 
 
-def like(result, given):
+def like(result: torch.Tensor, given: Same) -> Same:
     """Return the tensor `result` in the array type and dtype of `given`."""
     if isinstance(given, np.ndarray):
-        return result.numpy().astype(given.dtype, copy=False)
-    return result.to(given.dtype)
+        return cast(Same, result.numpy().astype(given.dtype, copy=False))
+    return cast(Same, result.to(given.dtype))

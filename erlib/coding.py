@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from . import checks
+from .activations import Activation
 
 
-def class_labels(y, classes):
+def class_labels(y: object, classes: int) -> torch.Tensor:
     """Return y as int64 labels `[n]`; ValueError unless they are integers from 0 to classes - 1."""
     if not isinstance(y, torch.Tensor):
         try:
@@ -45,7 +46,7 @@ def class_labels(y, classes):
     return labels
 
 
-def observed_outputs(y, classes, dtype=torch.float32):
+def observed_outputs(y: object, classes: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return the observed outputs T `[n, classes]` of integer labels `[n]`, or floating y as it is.
 
     Raises ValueError for anything that is neither, and for labels of one class only: there would be
@@ -72,7 +73,7 @@ def observed_outputs(y, classes, dtype=torch.float32):
     return observed.scatter_(1, labels[:, None], 1.0)
 
 
-def require_reachable(name, observed, unit):
+def require_reachable(name: str, observed: torch.Tensor, unit: Activation) -> None:
     """Raise ValueError naming the array if it holds outputs that the activation cannot give.
 
     The ends count: tanh comes as close to 1 as one likes. Classes coded 1 and 0 could be reached
@@ -88,7 +89,7 @@ def require_reachable(name, observed, unit):
         _refuse_one_hot(name, observed)
 
 
-def _refuse_one_hot(name, rows):
+def _refuse_one_hot(name: str, rows: torch.Tensor) -> None:
     coded = rows.shape[1] > 1 and len(rows) and bool(((rows == 0) | (rows == 1)).all())
     if coded and bool((rows.sum(1) == 1).all()):
         raise ValueError(

@@ -1,16 +1,28 @@
 """A convolutional network as a plain `torch.nn.Sequential`, with seeded initial weights."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from . import checks
 from .arithmetic import own_arithmetic
-from .batches import generator
+from .batches import Seed, generator
+from .checks import Array
 
 
 @own_arithmetic
 @torch.no_grad()
-def convolutional(images, channels, classes, *, kernel=5, padding=0, hidden=(), seed=0):
+def convolutional(
+    images: Array,
+    channels: Sequence[int],
+    classes: int,
+    *,
+    kernel: int = 5,
+    padding: int = 0,
+    hidden: Sequence[int] = (),
+    seed: Seed = 0,
+) -> nn.Sequential:
     """Blocks of convolution, ReLU and 2 x 2 max-pooling, then dense layers; for `ERNetwork`.
 
     Parameters
@@ -47,11 +59,12 @@ Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
     checks.positive_integer("kernel", kernel)
     checks.not_negative_integer("padding", padding)
     random = generator(seed)
-    width, height_and_width = images.shape[1], images.shape[2:]
+    width, height_and_width = images.shape[1], list(images.shape[2:])
     norm = nn.BatchNorm2d(width, affine=False, dtype=torch.float32)
+    assert norm.running_mean is not None and norm.running_var is not None
     norm.running_mean.copy_(images.mean((0, 2, 3)))
     norm.running_var.copy_(images.var((0, 2, 3), correction=0))
-    modules = [norm]
+    modules: list[nn.Module] = [norm]
     for number, wider in enumerate(channels, start=1):
         checks.positive_integer("channels", wider)
         height_and_width = [(side + 2 * padding - kernel + 1) // 2 for side in height_and_width]

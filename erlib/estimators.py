@@ -6,8 +6,12 @@ Columns are divided by their range first, so that neither their units nor those 
 Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are computed with in float32.
 """
 
+from collections.abc import Sequence
+from typing import Self, cast
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -24,6 +28,8 @@ from .regress import Moments
 from .rounding import representable
 from .sequential import sequential_fit
 from .single_layer import RULES, STOPS, single_layer_fit
+
+RandomState = int | np.random.RandomState | None
 
 _FLOATS = (np.float64, np.float32)
 # Units whose output, at a field of zero, says how to move: relu has no ratio there.
@@ -47,17 +53,17 @@ class _ER(BaseEstimator):
 
     def __init__(
         self,
-        hidden=(),
+        hidden: Sequence[int] = (),
         *,
-        activation="tanh",
-        rule="er",
-        ridge=1e-2,
-        updates=100,
-        stop="discrepancy",
-        hidden_ridge=3.0,
-        warm_start=False,
-        random_state=None,
-    ):
+        activation: str = "tanh",
+        rule: str = "er",
+        ridge: float | None = 1e-2,
+        updates: int = 100,
+        stop: str | None = "discrepancy",
+        hidden_ridge: float = 3.0,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.hidden = hidden
         self.activation = activation
         self.rule = rule
@@ -307,20 +313,20 @@ class ERClassifier(ClassifierMixin, _ER):
 
     def __init__(
         self,
-        hidden=(),
+        hidden: Sequence[int] = (),
         *,
-        activation="tanh",
-        rule="er",
-        ridge=1e-2,
-        updates=100,
-        stop="discrepancy",
-        hidden_ridge=3.0,
-        passes=0,
-        batch_size=32,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-    ):
+        activation: str = "tanh",
+        rule: str = "er",
+        ridge: float = 1e-2,
+        updates: int = 100,
+        stop: str | None = "discrepancy",
+        hidden_ridge: float = 3.0,
+        passes: int = 0,
+        batch_size: int = 32,
+        class_weight: dict | str | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(
             hidden,
             activation=activation,
@@ -336,7 +342,7 @@ class ERClassifier(ClassifierMixin, _ER):
         self.batch_size = batch_size
         self.class_weight = class_weight
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to inputs X `[n, d_in]` and labels y `[n]` of any type; returns self.
 
         `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
@@ -362,7 +368,13 @@ class ERClassifier(ClassifierMixin, _ER):
         return self
 
     @available_if(_sums_suffice)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         r"""Add samples to one ER update, in pieces of any size; returns self.
 
         One update needs of the data only sums over samples (`erlib.Moments`), and these are kept,
@@ -384,28 +396,28 @@ class ERClassifier(ClassifierMixin, _ER):
         x, y = self._begin(X, y, reset=begins)
         check_classification_targets(y)
         if begins:
-            classes = np.unique(classes)
+            known = np.unique(cast(ArrayLike, classes))
         elif classes is not None:
             self._same_classes("classes", np.unique(classes))
         weights = self._class_weights(y, self._weights(sample_weight, x), x)
-        observed = self._observed(y, classes if begins else self.classes_, x.dtype)
+        observed = self._observed(y, known if begins else self.classes_, x.dtype)
         if begins:
-            self.classes_ = classes
+            self.classes_ = known
         self._add(x, observed, weights)
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Fields H `[n, K]` of inputs X `[n, d_in]`; `[n]` for two classes."""
         fields = self._fields(X).numpy()
         return fields[:, 0] if len(self.classes_) == 2 else fields
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The class `[n]` of each sample of X `[n, d_in]`: that of the largest field."""
         fields = self.decision_function(X)
         best = (fields > 0).astype(int) if fields.ndim == 1 else fields.argmax(1)
         return self.classes_[best]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities `[n, K]` of the classes, (1 + f(h)) / 2 normalised to a sum of 1."""
         expected = activation_by_name(self.activation).f(self._fields(X)).numpy()
         p = np.clip((1 + expected) / 2, 0, 1)
@@ -414,7 +426,7 @@ class ERClassifier(ClassifierMixin, _ER):
         total = p.sum(1, keepdims=True)
         return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / len(self.classes_))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms `[n, K]` of `predict_proba`, -inf where that is 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -490,17 +502,17 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
 
     def __init__(
         self,
-        hidden=(),
+        hidden: Sequence[int] = (),
         *,
-        activation="identity",
-        rule="er",
-        ridge=None,
-        updates=100,
-        stop="discrepancy",
-        hidden_ridge=3.0,
-        warm_start=False,
-        random_state=None,
-    ):
+        activation: str = "identity",
+        rule: str = "er",
+        ridge: float | None = None,
+        updates: int = 100,
+        stop: str | None = "discrepancy",
+        hidden_ridge: float = 3.0,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(
             hidden,
             activation=activation,
@@ -514,7 +526,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         )
 
     @own_arithmetic
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to inputs X `[n, d_in]` and outputs y `[n]` or `[n, d_out]`; returns self.
 
         `sample_weight` `[n]` >= 0 weighs the samples of every regression. Raises ValueError for
@@ -540,7 +552,9 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         return self.ridge
 
     @available_if(_sums_suffice)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Add samples to one ER update, in pieces of any size; returns self.
 
         As `ERClassifier.partial_fit`: with an output ``identity``, least squares of all samples so
@@ -553,7 +567,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         self._add(x, self._observed(y, x.dtype), weights)
         return self._as_given(y)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Expected outputs f(H) of inputs X `[n, d_in]`: `[n]` or `[n, d_out]`, as y was."""
         expected = activation_by_name(self.activation).f(self._fields(X))
         if self._scales_outputs():

@@ -20,12 +20,12 @@ from .rounding import CONSTANT, representable, squarable
 MANY_COLUMNS = 1000
 
 
-def few(samples, columns):
+def few(samples: int, columns: int) -> bool:
     """Whether the small problem is worth making."""
     return columns >= MANY_COLUMNS and 2 * samples <= columns
 
 
-def moments_for(samples, columns, fit_intercept):
+def moments_for(samples: int, columns: int, fit_intercept: bool) -> "Moments | Rows":
     """Empty `Moments` for so many samples in all, or `Rows` where these are few."""
     return Rows(fit_intercept) if few(samples, columns) else Moments(fit_intercept)
 
@@ -39,7 +39,7 @@ class Span:
     (torch.Size([3, 2]), True)
     """
 
-    def __init__(self, x, fit_intercept=True):
+    def __init__(self, x: torch.Tensor, fit_intercept: bool = True) -> None:
         eps = torch.finfo(x.dtype).eps
         self.mean, rows, nothing = x.new_zeros(x.shape[1]), x, []
         if fit_intercept:
@@ -66,11 +66,13 @@ class Span:
         self.v = rows.T @ (u / torch.where(values > 0, values, 1)).to(rows.dtype)
         self.v[nothing] = 0  # without rounding
 
-    def ridge(self, ridge):
+    def ridge(self, ridge: float) -> float:
         """What is relative to the mean over the columns of x, relative to that over those of z."""
         return ridge * self.z.shape[1] / len(self.v)
 
-    def weights(self, weight, bias):
+    def weights(
+        self, weight: torch.Tensor, bias: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight `[d_in, d_out]` and bias `[d_out]` on x of those on z; float64."""
         weight = self.v.double() @ weight.double()
         return weight, bias.double() - self.mean.double() @ weight
@@ -79,17 +81,20 @@ class Span:
 class Rows:
     """Samples themselves, with the two calls of `Moments` that a single regression needs."""
 
-    def __init__(self, fit_intercept=True):
-        self.fit_intercept, self.parts = fit_intercept, []
+    def __init__(self, fit_intercept: bool = True) -> None:
+        self.fit_intercept = fit_intercept
+        self.parts: list[tuple[torch.Tensor, ...]] = []
 
-    def accumulate(self, x, h, weights=None):
+    def accumulate(
+        self, x: torch.Tensor, h: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> None:
         """Add tensors already checked."""
         if weights is None:
             weights = x.new_ones(len(x))
         there = weights > 0
         self.parts.append((x[there], h[there], weights[there]))
 
-    def solve(self, ridge=0.0):
+    def solve(self, ridge: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of x."""
         x, h, weights = (torch.cat(part) for part in zip(*self.parts))
         if not len(x):
@@ -98,5 +103,5 @@ class Rows:
         span = Span(x.to(kind), self.fit_intercept)
         moments = Moments(self.fit_intercept)
         moments.accumulate(span.z.double(), h.double(), weights)
-        found = span.weights(*moments.solve(span.ridge(ridge)))
-        return tuple(representable(part, kind) for part in found)
+        weight, bias = span.weights(*moments.solve(span.ridge(ridge)))
+        return representable(weight, kind), representable(bias, kind)

@@ -1,15 +1,27 @@
 r"""The third verb: from a wanted change of the fields to a wanted change of the layer below."""
 
+from collections.abc import Callable
+
 import torch
 
 from . import checks
 from .arithmetic import own_arithmetic
+from .checks import Same
+
+Map = Callable[[torch.Tensor], torch.Tensor]
 
 METHODS = ("pinv", "damped", "cg", "transpose")
 
 
 @own_arithmetic
-def invert(delta, weight, *, method="pinv", damping=0.0, steps=None):
+def invert(
+    delta: Same,
+    weight: Same,
+    *,
+    method: str = "pinv",
+    damping: float = 0.0,
+    steps: int | None = None,
+) -> Same:
     r"""Return the change of the inputs that produces the change `delta` of the fields.
 
     The layer below is asked for the target
@@ -70,7 +82,7 @@ def invert(delta, weight, *, method="pinv", damping=0.0, steps=None):
     return checks.like(to_below(change), delta)
 
 
-def check_settings(method, damping, steps, name="method"):
+def check_settings(method: str, damping: object, steps: object, name: str = "method") -> None:
     """Raise ValueError unless `method` is known and has just the settings that belong to it."""
     checks.choice(name, method, METHODS)
     damping = checks.not_negative("damping", damping)
@@ -85,11 +97,14 @@ def check_settings(method, damping, steps, name="method"):
         raise ValueError(f"steps: {steps!r} with {name} {method!r}; only 'cg' takes steps")
 
 
-def inverse_map(weight, method="pinv", damping=0.0, steps=None):
+def inverse_map(
+    weight: torch.Tensor, method: str = "pinv", damping: float = 0.0, steps: int | None = None
+) -> Map:
     """Return `invert` as an unchecked function of delta, the inverse of `weight` taken once."""
     if method == "transpose":
         return lambda delta: delta @ weight.T
     if method == "cg":
+        assert steps is not None  # by check_settings
         return lambda delta: conjugate_gradients(
             lambda u: u @ weight, lambda v: v @ weight.T, delta, steps
         )
@@ -97,7 +112,7 @@ def inverse_map(weight, method="pinv", damping=0.0, steps=None):
     return lambda delta: delta @ inverse
 
 
-def _inverse(weight, damping):
+def _inverse(weight: torch.Tensor, damping: float) -> torch.Tensor:
     """W'(WW' + mu I)^-1 `[d_out, d_in]`: each singular value s of W becomes 1 / (s + mu / s)."""
     u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
     mu = damping * s.square().mean()
@@ -107,7 +122,9 @@ def _inverse(weight, damping):
     return (vt.T * gain @ u.T).to(weight.dtype)
 
 
-def conjugate_gradients(forward, backward, delta, steps):
+def conjugate_gradients(
+    forward: Map, backward: Map, delta: torch.Tensor, steps: int
+) -> torch.Tensor:
     r"""Minimise :math:`\lVert u J - \delta \rVert` from u = 0, each row by itself.
 
     By `steps` steps, or fewer where every row has arrived. `forward(u)` is u J, `backward(v)` is
@@ -148,3 +165,4 @@ def conjugate_gradients(forward, backward, delta, steps):
         gradient = backward(residual)
         size, old_size = squared(gradient), size
         direction = gradient + times(quotient(size, old_size), direction)
+    return solution

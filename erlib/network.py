@@ -14,17 +14,21 @@ by its share, because every layer by itself would already correct the whole erro
 """
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from . import checks, problems
+from .activations import Activation
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
-from .batches import generator, minibatches
+from .batches import Seed, generator, minibatches
+from .checks import Array, Same
 from .coding import class_labels
-from .layers import AT_ONCE, ConvLayer, dense_only
+from .layers import AT_ONCE, ConvLayer, DenseLayer, dense_only
 from .modules import paired
 from .progress import progress
 from .reflect import reflected
@@ -66,24 +70,28 @@ class ERNetwork(nn.Module):
     True
     """
 
+    layers: Sequence[DenseLayer]  # a ModuleList
+
     @own_arithmetic
-    def __init__(self, layers, *, output="tanh"):
+    def __init__(
+        self, layers: Sequence | nn.Sequential, *, output: str | Activation = "tanh"
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(paired(layers, activation_by_name(output)))
+        self.layers = nn.ModuleList(paired(layers, activation_by_name(output)))  # type: ignore
 
     @classmethod
     @own_arithmetic
     def dense(
         cls,
-        sizes,
+        sizes: Sequence[int],
         *,
-        activation="relu",
-        hidden_bias=False,
-        readout_scale=1.0,
-        seed=0,
-        dtype=torch.float32,
-        output="tanh",
-    ):
+        activation: str | Activation = "relu",
+        hidden_bias: bool = False,
+        readout_scale: float = 1.0,
+        seed: Seed = 0,
+        dtype: torch.dtype = torch.float32,
+        output: str | Activation = "tanh",
+    ) -> Self:
         r"""A fully connected network with Gaussian initial weights.
 
         Parameters
@@ -135,8 +143,16 @@ class ERNetwork(nn.Module):
     @own_arithmetic
     @torch.no_grad()
     def one_update(
-        self, x, y, *, ridge=3.0, readout_ridge=1e-5, inverse=None, damping=0.0, steps=None
-    ):
+        self,
+        x: Array,
+        y: Array,
+        *,
+        ridge: float = 3.0,
+        readout_ridge: float = 1e-5,
+        inverse: str | None = None,
+        damping: float = 0.0,
+        steps: int | None = None,
+    ) -> Self:
         """One ER update of every layer from all the data; returns self.
 
         `targets` from the top down, then `sweep` from the bottom up.
@@ -168,7 +184,15 @@ class ERNetwork(nn.Module):
 
     @own_arithmetic
     @torch.no_grad()
-    def targets(self, x, y, *, inverse=None, damping=0.0, steps=None):
+    def targets(
+        self,
+        x: Same,
+        y: Array,
+        *,
+        inverse: str | None = None,
+        damping: float = 0.0,
+        steps: int | None = None,
+    ) -> list[Same]:
         """The fields H* that the data ask of each layer, first layer first.
 
         Of shape `[n, d_out]`, or `[n, d_out, height, width]` for a convolution.
@@ -176,20 +200,27 @@ class ERNetwork(nn.Module):
         Computed from the top down with the present weights; nothing is changed. The result has
         the array type of x and the dtype of the network. Parameters and errors as in `one_update`.
         """
-        given = x
-        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
-        to_below = self.inverse_maps(**inverse)
-        wanted = []
-        for part in progress(self._chunks(x), "targets"):
-            _, fields = self.trace(x[part])
-            wanted = wanted or [x.new_empty(len(x), *h.shape[1:]) for h in fields]
+        inputs, observed, mapping = problems.problem(self, x, y, inverse, damping, steps)
+        to_below = self.inverse_maps(**mapping)
+        wanted: list = []
+        for part in progress(self._chunks(inputs), "targets"):
+            _, fields = self.trace(inputs[part])
+            wanted = wanted or [inputs.new_empty(len(inputs), *h.shape[1:]) for h in fields]
             for h_star, rows in zip(self.top_down(fields, observed[part], to_below), wanted):
                 rows[part] = h_star
-        return [h_star.numpy() for h_star in wanted] if isinstance(given, np.ndarray) else wanted
+        return [h_star.numpy() for h_star in wanted] if isinstance(x, np.ndarray) else wanted
 
     @own_arithmetic
     @torch.no_grad()
-    def sweep(self, x, targets, *, ridge=3.0, readout_ridge=1e-5, sample_weight=None):
+    def sweep(
+        self,
+        x: Array,
+        targets: Sequence[Array | None],
+        *,
+        ridge: float = 3.0,
+        readout_ridge: float = 1e-5,
+        sample_weight: Array | None = None,
+    ) -> Self:
         """Regress every layer, bottom up, on the new outputs of the one below; returns self.
 
         `targets` holds the wanted fields of each layer (`ERNetwork.targets`), or None for a layer
@@ -205,7 +236,8 @@ class ERNetwork(nn.Module):
         ridges = [ridge] * (len(self.layers) - 1) + [readout_ridge]
         for name, value in (("ridge", ridge), ("readout_ridge", readout_ridge)):
             checks.not_negative(name, value)
-        new, inputs = [], x
+        new: list = []
+        inputs = x
         for layer, h_star, penalty in zip(self.layers, targets, ridges):
             weight, bias = layer.weight, layer.bias
             if h_star is not None:
@@ -217,7 +249,7 @@ class ERNetwork(nn.Module):
                 weight, bias = moments.solve(penalty)
             new.append((weight, bias))
             if len(new) < len(targets):
-                outputs = None
+                outputs: Any = None
                 for part in self._chunks(x):
                     field = layer.field(layer.inputs(inputs[part]), weight, bias)
                     if outputs is None:
@@ -235,19 +267,19 @@ class ERNetwork(nn.Module):
     @torch.no_grad()
     def fit(
         self,
-        x,
-        y,
+        x: Array,
+        y: Array,
         *,
-        passes=1,
-        batch_size=500,
-        share=None,
-        ridge=0.3,
-        inverse=None,
-        damping=0.0,
-        steps=None,
-        seed=0,
-        watch=None,
-    ):
+        passes: int = 1,
+        batch_size: int = 500,
+        share: float | None = None,
+        ridge: float = 0.3,
+        inverse: str | None = None,
+        damping: float = 0.0,
+        steps: int | None = None,
+        seed: Seed = 0,
+        watch: Callable[[int], object] | None = None,
+    ) -> Self:
         r"""Train by mini-batch ER; returns self.
 
         For each batch all targets are taken with the present weights, then every layer moves by
@@ -271,22 +303,22 @@ class ERNetwork(nn.Module):
         Other parameters and errors as in `one_update`. The named variant of this loop that
         generalises better: `erlib.sequential`.
         """
-        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
+        x, observed, mapping = problems.problem(self, x, y, inverse, damping, steps)
         problems.check_training(self, x, observed)
         ridge = checks.not_negative("ridge", ridge)
         share = 1 / len(self.layers) if share is None else checks.not_negative("share", share)
         batches = minibatches(len(x), batch_size, passes, seed)
         for update, part in enumerate(progress(batches, f"fit, {passes} passes"), 1):
-            changes = self._changes(x[part], observed[part], ridge, inverse, True)
-            for layer, change in zip(self.layers, changes):
-                layer.assign(*change, share=share)
+            changes = self._changes(x[part], observed[part], ridge, mapping, True)
+            for layer, (weight, bias) in zip(self.layers, changes):
+                layer.assign(weight, bias, share=share)
             if watch:
                 watch(update)
         return self
 
     @own_arithmetic
     @torch.no_grad()
-    def settle(self, x, y, *, updates=20, readout_ridge=1e-5):
+    def settle(self, x: Array, y: Array, *, updates: int = 20, readout_ridge: float = 1e-5) -> Self:
         r"""Update the readout alone, `updates` times, with all the data; returns self.
 
         The hidden layers keep their weights, so the Gram matrix of the readout's inputs stays what
@@ -324,7 +356,16 @@ class ERNetwork(nn.Module):
 
     @own_arithmetic
     @torch.no_grad()
-    def changes(self, x, y, *, ridge=0.3, inverse=None, damping=0.0, steps=None):
+    def changes(
+        self,
+        x: Array,
+        y: Array,
+        *,
+        ridge: float = 0.3,
+        inverse: str | None = None,
+        damping: float = 0.0,
+        steps: int | None = None,
+    ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
         r"""What the data ask `fit` to add to each layer, before its share; nothing is changed.
 
         .. math:: \Delta W_l, \Delta b_l = \mathrm{regress}(A_{l-1}, H_l^* - H_l).
@@ -333,12 +374,12 @@ class ERNetwork(nn.Module):
         with tensors, first layer first. Parameters and errors as in `fit`. The same by automatic
         differentiation: `erlib.theory.gradient`.
         """
-        x, observed, inverse = problems.problem(self, x, y, inverse, damping, steps)
+        x, observed, mapping = problems.problem(self, x, y, inverse, damping, steps)
         ridge = checks.not_negative("ridge", ridge)
         return [
             (weight, None if layer.bias is None else bias)
             for layer, (weight, bias) in zip(
-                self.layers, self._changes(x, observed, ridge, inverse)
+                self.layers, self._changes(x, observed, ridge, mapping)
             )
         ]
 
@@ -360,7 +401,7 @@ class ERNetwork(nn.Module):
     # ------------------------------------------------------------------ use
 
     @own_arithmetic
-    def trace(self, x):
+    def trace(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Inputs A_{l-1} and fields H_l of every layer, first layer first; with autograd if on.
 
         Inputs are what the linear map of a layer sees, after pooling and the like.
@@ -372,26 +413,26 @@ class ERNetwork(nn.Module):
             x = layer.activation.f(fields[-1])
         return inputs, fields
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output fields H_L of x `[n, d_in]`: ``net(x)``, unchecked and with autograd."""
         return self.trace(x)[1][-1]
 
     @own_arithmetic
     @torch.no_grad()
-    def decision_function(self, x):
+    def decision_function(self, x: Same) -> Same:
         """Output fields H_L `[n, d_out]`, as the array type and dtype of x."""
         return checks.like(self._output_fields(x), x)
 
     @own_arithmetic
     @torch.no_grad()
-    def predict(self, x):
+    def predict(self, x: Same) -> Same:
         """Class of each sample `[n]`: the output unit with the largest field (integers, like x)."""
         # Not by decision_function: rounded to the dtype of x, different fields may become equal.
         classes = self._output_fields(x).argmax(1)
         return classes.numpy() if isinstance(x, np.ndarray) else classes
 
     @own_arithmetic
-    def score(self, x, y):
+    def score(self, x: Array, y: Array) -> float:
         """Fraction of samples `[n]` whose predicted class is y, between 0 and 1."""
         labels = class_labels(y, self.layers[-1].weight.shape[1])
         predicted = torch.as_tensor(self.predict(x))
@@ -399,7 +440,7 @@ class ERNetwork(nn.Module):
         right = (predicted == labels.to(predicted.device)).sum()
         return int(right) / len(labels)  # a mean on a GPU may differ in the last digit
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         first = self.layers[0].linear
         sizes = [first.in_channels if isinstance(first, nn.Conv2d) else first.in_features]
         for layer in self.layers:

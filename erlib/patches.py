@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from . import checks
 from .arithmetic import own_arithmetic
-from .batches import generator
+from .batches import Seed, generator
+from .checks import Array
 from .progress import progress
 
 _AT_ONCE = 2**21  # numbers of feature maps held at a time: what stays in a processor's cache
@@ -48,9 +49,21 @@ class PatchFeatures(nn.Module):
     True
     """
 
+    weight: torch.Tensor
+    bias: torch.Tensor
+
     @own_arithmetic
     @torch.no_grad()
-    def __init__(self, images, *, filters=256, size=6, grid=4, ridge=0.1, seed=0):
+    def __init__(
+        self,
+        images: Array,
+        *,
+        filters: int = 256,
+        size: int = 6,
+        grid: int = 4,
+        ridge: float = 0.1,
+        seed: Seed = 0,
+    ) -> None:
         super().__init__()
         images = checks.tensor("images", images, ndim=4)
         for name, value in (("filters", filters), ("size", size), ("grid", grid)):
@@ -82,7 +95,7 @@ class PatchFeatures(nn.Module):
 
     @own_arithmetic
     @torch.no_grad()
-    def forward(self, images):
+    def forward(self, images: Array) -> torch.Tensor:
         """Features `[n, width]` of images `[n, channels, height, width]`."""
         images = checks.tensor("images", images, ndim=4)
         features = images.new_empty(len(images), self.width)

@@ -1,19 +1,28 @@
 """What a network is asked, checked: inputs, observed outputs, settings, and if they suit it."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 
 from . import checks
+from .checks import Array
 from .coding import class_labels, observed_outputs, require_reachable
 from .invert import check_settings
 from .layers import ConvLayer
 from .modules import DTYPES
+
+if TYPE_CHECKING:
+    from .network import ERNetwork
 
 # Root mean squares between which training does about as well as at 1: larger output fields
 # saturate, and the first change outweighs first fields that vary less.
 MOST, LEAST = 2.5, 0.06
 
 
-def inputs_of(network, x):
+def inputs_of(network: ERNetwork, x: Array) -> torch.Tensor:
     """x as the first layer takes it, in the dtype of the network; ValueError if it does not fit."""
     x = checks.tensor("x", x)
     _check_dtypes(network)
@@ -35,7 +44,9 @@ def inputs_of(network, x):
     return x.flatten(1).to(weight.dtype)
 
 
-def check_training(network, x, observed, least=LEAST):
+def check_training(
+    network: ERNetwork, x: torch.Tensor, observed: torch.Tensor, least: float = LEAST
+) -> None:
     """Raise ValueError for outputs out of reach, and inputs of a size the weights don't suit.
 
     Too large are inputs, as the first linear map sees them, with output fields as large; too
@@ -60,7 +71,7 @@ def check_training(network, x, observed, least=LEAST):
     )
 
 
-def _check_dtypes(network):
+def _check_dtypes(network: ERNetwork) -> None:
     first = network.layers[0].weight.dtype
     for number, layer in enumerate(network.layers, start=1):
         for name, value in layer.state_dict(keep_vars=True).items():
@@ -72,7 +83,7 @@ def _check_dtypes(network):
                 )
 
 
-def _check_shapes(network, x):
+def _check_shapes(network: ERNetwork, x: torch.Tensor) -> None:
     """Let one sample through, and name the layer that does not take it."""
     shape = tuple(x.shape[1:])
     for number, layer in enumerate(network.layers, start=1):
@@ -87,30 +98,32 @@ def _check_shapes(network, x):
             ) from None
 
 
-def labelled(network, x, y):
+def labelled(network: ERNetwork, x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
     """x `[n, d_in]` in the dtype of the network and class labels y, both checked."""
-    x, labels = inputs_of(network, x), class_labels(y, network.layers[-1].weight.shape[1])
-    same_length(x, labels)
-    return x, labels.to(x.device)
+    inputs, labels = inputs_of(network, x), class_labels(y, network.layers[-1].weight.shape[1])
+    same_length(inputs, labels)
+    return inputs, labels.to(inputs.device)
 
 
-def problem(network, x, y, inverse, damping, steps):
+def problem(
+    network: ERNetwork, x: Array, y: Array, inverse: str | None, damping: float, steps: int | None
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
     """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
-    x, observed = inputs_of(network, x), _observed(network, y)
-    same_length(x, observed)
+    inputs, observed = inputs_of(network, x), _observed(network, y)
+    same_length(inputs, observed)
     if inverse is None:
         direct = all(layer.has_matrix for layer in network.layers[1:])
         inverse = "pinv" if direct else "transpose"
     check_settings(inverse, damping, steps, name="inverse")
-    return x, observed, {"method": inverse, "damping": damping, "steps": steps}
+    return inputs, observed, {"method": inverse, "damping": damping, "steps": steps}
 
 
-def _observed(network, y):
+def _observed(network: ERNetwork, y: Array) -> torch.Tensor:
     weight = network.layers[-1].weight
     return observed_outputs(y, weight.shape[1], weight.dtype).to(weight.device)
 
 
-def wanted_fields(network, x, targets):
+def wanted_fields(network: ERNetwork, x: torch.Tensor, targets: Sequence[Array | None]) -> list:
     """The fields wanted of each layer, or None, as tensors; ValueError naming one that is wrong."""
     if not isinstance(targets, (list, tuple)) or len(targets) != len(network.layers):
         raise ValueError(f"targets: expected a list of {len(network.layers)}, one for each layer")
@@ -125,7 +138,7 @@ def wanted_fields(network, x, targets):
     return wanted
 
 
-def require_bounded(fields):
+def require_bounded(fields: Iterable[torch.Tensor]) -> None:
     """Raise ValueError where training has blown up, before that shows as something else."""
     for number, field in enumerate(fields, start=1):
         largest = float(torch.linalg.vector_norm(field, float("inf")))
@@ -137,7 +150,7 @@ def require_bounded(fields):
             )
 
 
-def same_length(x, y):
+def same_length(x: Array, y: Array) -> None:
     """Raise ValueError naming y unless there is one for each sample."""
     if len(x) != len(y):
         raise ValueError(f"y: {len(y)} samples, x has {len(x)}")

@@ -4,12 +4,16 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
 
-def progress(items, label, every=10.0):
+
+def progress(items: Sequence[T], label: str, every: float = 10.0) -> Iterator[T]:
     """Yield from the sequence `items`, telling how far it has come on standard error.
 
     A terminal shows a bar; anywhere else a plain line appears at most once in `every` seconds, so a
@@ -28,7 +32,7 @@ def progress(items, label, every=10.0):
 
 
 @contextmanager
-def heartbeat(describe, every=60.0):
+def heartbeat(describe: Callable[[float], str], every: float = 60.0) -> Iterator[None]:
     """While the block runs, print `describe(seconds)` on standard output, however long a step is.
 
     A terminal shows one line, renewed twice a second and removed at the end; anywhere else a plain
@@ -36,7 +40,7 @@ def heartbeat(describe, every=60.0):
     """
     terminal, start, done = sys.stdout.isatty(), time.monotonic(), threading.Event()
 
-    def beat():
+    def beat() -> None:
         while not done.wait(0.5 if terminal else every):
             text = describe(time.monotonic() - start)
             if terminal:

@@ -1,12 +1,16 @@
 r"""The first verb: multiply each field by the ratio of observed to predicted output."""
 
+import torch
+
 from . import checks
+from .activations import Activation
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
+from .checks import Same
 
 
 @own_arithmetic
-def reflect(h, target, activation="tanh"):
+def reflect(h: Same, target: Same, activation: str | Activation = "tanh") -> Same:
     r"""Return the reflected field: `h` times the ratio of observed to predicted output.
 
     Definition, elementwise, with predicted output :math:`A = f(H)` and observed output :math:`T`:
@@ -53,7 +57,7 @@ def reflect(h, target, activation="tanh"):
     return checks.like(reflected(field, observed, activation_by_name(activation)), h)
 
 
-def reflected(h, target, activation):
+def reflected(h: torch.Tensor, target: torch.Tensor, activation: Activation) -> torch.Tensor:
     """`reflect` for tensors already checked and an Activation."""
     output = activation.f(h)
     return h + activation.factor(h, output) * (target - output)

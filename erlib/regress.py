@@ -6,12 +6,15 @@ be added up chunk by chunk, in any order, and their size does not grow with the 
 
 import copy
 import math
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import torch
 from scipy.linalg import lapack
 
 from . import checks
 from .arithmetic import own_arithmetic
+from .checks import Array, Same
 from .rounding import CONSTANT, representable, squarable
 
 # Rows whose products are formed at once. It bounds the scratch memory; above about a thousand rows
@@ -43,12 +46,17 @@ class Moments:
     [1.0, 2.0, 3.0, 4.0]
     """
 
-    def __init__(self, fit_intercept=True):
+    xh: Any  # tensors, once there are samples; no origin without an intercept
+    h: Any
+    origin: Any
+    _factored: Any
+
+    def __init__(self, fit_intercept: bool = True) -> None:
         self.fit_intercept = fit_intercept
         self.n = 0.0
 
     @own_arithmetic
-    def add(self, x, h_star, sample_weight=None):
+    def add(self, x: Array, h_star: Array, sample_weight: Array | None = None) -> Self:
         """Add samples: x `[n, d_in]`, h_star `[n, d_out]`, weights `[n]` >= 0. Returns self.
 
         Raises ValueError for arrays that `erlib.regress` refuses, or of another width than before.
@@ -62,7 +70,9 @@ class Moments:
         _accumulate(self, inputs, targets, weights)
         return self
 
-    def accumulate(self, x, h, weights=None):
+    def accumulate(
+        self, x: torch.Tensor, h: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> None:
         """`add` for tensors already checked, as one chunk."""
         if x.dtype.itemsize < 4:
             x = x.float()
@@ -74,7 +84,7 @@ class Moments:
             return
         if not self.n:
             d_in, d_out = x.shape[1], h.shape[1]
-            double = {"dtype": torch.float64, "device": x.device}
+            double: dict[str, Any] = {"dtype": torch.float64, "device": x.device}
             self.dtype = x.dtype
             self.origin = x.mean(0) if self.fit_intercept else None
             self.x, self.h = torch.zeros(d_in, **double), torch.zeros(d_out, **double)
@@ -94,7 +104,7 @@ class Moments:
             self.h += weighted_h.sum(0, dtype=torch.float64)
         self._factored = None
 
-    def replace_fields(self, pairs):
+    def replace_fields(self, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """Forget all fields and take those of `pairs`: the same inputs in chunks, with new fields.
 
         The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
@@ -112,7 +122,7 @@ class Moments:
         if n != self.n:
             raise ValueError(f"pairs: {n} rows, the moments are of {self.n:g}")
 
-    def divided(self, scale):
+    def divided(self, scale: torch.Tensor) -> Self:
         """The moments of inputs divided by `scale` `[d_in]`, a number for each column."""
         found = copy.copy(self)
         found._factored = None
@@ -121,11 +131,11 @@ class Moments:
             found.x, found.origin = self.x / scale, self.origin.double() / scale
         return found
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict:
         return self.__dict__ | {"_factored": None}  # a function: it is made again when needed
 
     @own_arithmetic
-    def solve(self, ridge=0.0):
+    def solve(self, ridge: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
         r"""Return `weight [d_in, d_out]`, `bias [d_out]` as tensors in the dtype of the products.
 
         Solves :math:`(C + \lambda I) W = B` with the centred (no intercept: raw) moments C, B and
@@ -144,7 +154,7 @@ class Moments:
             bias = h_mean - (x_mean + self.origin.double()) @ weight
         return representable(weight, self.dtype), representable(bias, self.dtype)
 
-    def check_solvable(self):
+    def check_solvable(self) -> None:
         """Raise ValueError if there is no sample with a weight, or sums have overflowed."""
         if not self.n:
             raise ValueError("sample_weight: no sample with a positive weight, nothing to solve")
@@ -152,7 +162,7 @@ class Moments:
             kind = str(self.dtype).removeprefix("torch.")
             raise ValueError(f"x, h_star: sums of products overflow {kind}; scale them down first")
 
-    def solver(self, ridge):
+    def solver(self, ridge: float) -> Callable[[torch.Tensor], torch.Tensor]:
         """The function from moments B with the inputs (centred if C is) to weights; kept."""
         if self._factored is None or self._factored[0] != ridge:
             gram, varies = self._gram()
@@ -160,7 +170,7 @@ class Moments:
             self._factored = ridge, lambda cross: solve(cross * varies)
         return self._factored[1]
 
-    def inverse_root(self, ridge):
+    def inverse_root(self, ridge: float) -> torch.Tensor:
         """P `[d_in, rank]`, such that W = P P' B solves what `solve` does."""
         gram, varies = self._gram()
         return varies * inverse_root(gram, ridge, torch.finfo(self.dtype).eps)
@@ -195,7 +205,13 @@ class Regression:
     [2.0, 5.0]
     """
 
-    def __init__(self, x, ridge=0.0, sample_weight=None, fit_intercept=True):
+    def __init__(
+        self,
+        x: torch.Tensor,
+        ridge: float = 0.0,
+        sample_weight: torch.Tensor | None = None,
+        fit_intercept: bool = True,
+    ) -> None:
         moments = Moments(fit_intercept).add(x, x.new_zeros(len(x), 1), sample_weight)
         moments.check_solvable()
         self.root, self.size = moments.inverse_root(ridge), math.sqrt(moments.n)
@@ -209,7 +225,7 @@ class Regression:
             self.z = x @ self.root.to(x.dtype)
         self.weighted = self.z if sample_weight is None else self.z * sample_weight[:, None]
 
-    def __call__(self, h_star):
+    def __call__(self, h_star: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """H `[n, d_out]`, and their coefficients Z' H*."""
         if len(h_star) <= CHUNK:
             coefficients = self.weighted.T @ h_star
@@ -218,7 +234,7 @@ class Regression:
             coefficients = sum((z.T @ h).double() for z, h in parts).to(h_star.dtype)
         return self.z @ coefficients, coefficients
 
-    def weights(self, coefficients):
+    def weights(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """W `[d_in, d_out]` and b `[d_out]`."""
         found = coefficients.double()
         if self.mean is None:
@@ -229,7 +245,9 @@ class Regression:
         return weight.to(coefficients.dtype), bias.to(coefficients.dtype)
 
 
-def ridge_solver(gram, ridge, precision):
+def ridge_solver(
+    gram: torch.Tensor, ridge: float, precision: float
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the function that solves (gram + ridge * mean(diag gram) I) W = cross; float64.
 
     Minimum norm if singular. `precision` is the relative accuracy of the products summed in
@@ -244,7 +262,7 @@ def ridge_solver(gram, ridge, precision):
     return lambda cross: torch.cholesky_solve(cross / size, factor) / size
 
 
-def inverse_root(gram, ridge, precision):
+def inverse_root(gram: torch.Tensor, ridge: float, precision: float) -> torch.Tensor:
     """P `[d_in, rank]`, such that P P' cross is what `ridge_solver` finds."""
     size, factor, root = _factored(gram, ridge, precision)
     if root is not None:
@@ -290,7 +308,14 @@ def _smallest_eigenvalue(factor):
 
 
 @own_arithmetic
-def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
+def regress(
+    x: Same,
+    h_star: Same,
+    *,
+    ridge: float = 0.0,
+    sample_weight: Same | None = None,
+    fit_intercept: bool = True,
+) -> tuple[Same, Same]:
     r"""Return the weights and bias that best produce the fields `h_star` from the inputs `x`.
 
     Definition, row-major (:math:`H = X W + b`):
@@ -344,7 +369,7 @@ def regress(x, h_star, *, ridge=0.0, sample_weight=None, fit_intercept=True):
     inputs, targets, weights = _checked(x, h_star, sample_weight)
     from .few_samples import moments_for  # which builds on Moments
 
-    moments = moments_for(*inputs.shape, fit_intercept)
+    moments = moments_for(len(inputs), inputs.shape[1], fit_intercept)
     _accumulate(moments, inputs, targets, weights)
     weight, bias = (representable(part, inputs.dtype) for part in moments.solve(ridge))
     return checks.like(weight, x), checks.like(bias, x)

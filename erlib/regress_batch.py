@@ -6,14 +6,22 @@ what keeps that safe: with a ridge near 1 or above, no matrix here is ill condit
 whose squares that dtype does not hold are taken to float64.
 """
 
+from typing import Any
+
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from .rounding import CONSTANT, representable, squarable
 
+#: Weight, bias and fields.
+Found = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
-def regress_batch(x, h, ridge, *, fit_intercept=True):
+
+def regress_batch(
+    x: torch.Tensor, h: torch.Tensor, ridge: float, *, fit_intercept: bool = True
+) -> Found:
     """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
 
     For tensors already checked and a ridge > 0 that makes the matrix well conditioned. Returns
@@ -44,7 +52,16 @@ def regress_batch(x, h, ridge, *, fit_intercept=True):
     return weight, h_mean - x_mean @ weight, given + h_mean
 
 
-def regress_patches(convolution, x, h, ridge, *, fit_intercept=True, every=None, padding=None):
+def regress_patches(
+    convolution: nn.Conv2d,
+    x: torch.Tensor,
+    h: torch.Tensor,
+    ridge: float,
+    *,
+    fit_intercept: bool = True,
+    every: int | None = None,
+    padding: Any = None,
+) -> Found:
     r"""The same for a convolution: h `[n, channels, height, width]` on the patches of images x.
 
     The patches P, one row a pixel of h, are mostly copies of each other: neighbours overlap. What

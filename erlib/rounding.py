@@ -11,7 +11,7 @@ CONSTANT = 16
 _SAFE = {torch.float32: (1e-12, 1e12), torch.float64: (1e-140, 1e140)}
 
 
-def squarable(value):
+def squarable(value: torch.Tensor) -> torch.Tensor:
     """`value` in a dtype that holds the squares of its numbers: its own, else float64.
 
     Raises ValueError where these are nothing in float64 either. (What overflows shows in the sums.)
@@ -29,7 +29,7 @@ def squarable(value):
     return value.double()
 
 
-def representable(weights, dtype):
+def representable(weights: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """`weights` in a `dtype`; ValueError where they are too large for it."""
     found = weights.to(dtype)
     if not math.isfinite(found.sum()) and not bool(found.isfinite().all()):

@@ -43,13 +43,18 @@ cross-entropy as targets.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from . import checks
+from .activations import Activation
 from .arithmetic import own_arithmetic
-from .augment import augmented
-from .batches import minibatches
+from .augment import Augment, augmented
+from .batches import Seed, minibatches
+from .checks import Array
+from .network import ERNetwork
 from .problems import check_training, problem, require_bounded
 from .progress import progress
 
@@ -57,28 +62,28 @@ from .progress import progress
 @own_arithmetic
 @torch.no_grad()
 def sequential_fit(
-    network,
-    x,
-    y,
+    network: ERNetwork,
+    x: Array,
+    y: Array,
     *,
-    passes=6,
-    batch_size=128,
-    ridge=10.0,
-    code=0.8,
-    inverse=None,
-    damping=0.0,
-    steps=None,
-    first_update=True,
-    first_ridge=3.0,
-    factor=None,
-    share=1.0,
-    decline=True,
-    wanted=None,
-    regression=None,
-    augment=None,
-    seed=0,
-    watch=None,
-):
+    passes: int = 6,
+    batch_size: int = 128,
+    ridge: float = 10.0,
+    code: float = 0.8,
+    inverse: str | None = None,
+    damping: float = 0.0,
+    steps: int | None = None,
+    first_update: bool | int = True,
+    first_ridge: float = 3.0,
+    factor: float | None = None,
+    share: float = 1.0,
+    decline: bool = True,
+    wanted: Callable | None = None,
+    regression: Callable | None = None,
+    augment: Augment | None = None,
+    seed: Seed = 0,
+    watch: Callable[[int], object] | None = None,
+) -> ERNetwork:
     r"""Train `network` by sequential ER; returns it.
 
     For update k = 0, 1, ... of K and each layer l from L down to 1, starting from
@@ -133,7 +138,7 @@ def sequential_fit(
     True
     """
     shape = getattr(x, "shape", ())[1:]
-    settings = {"inverse": inverse, "damping": damping, "steps": steps}
+    settings: dict[str, Any] = {"inverse": inverse, "damping": damping, "steps": steps}
     x, observed, mapping = problem(network, x, y, **settings)
     check_training(network, x, observed)
     checks.positive("ridge", ridge)
@@ -168,7 +173,7 @@ def sequential_fit(
         slopes = [layer.activation.slope(h) for layer, h in zip(layers, fields[:-1])]
         left = wanted(fields[-1], observed[part])
         size = share * (1 - update / len(batches)) if decline else share
-        to_below = {}  # of the layers that have their new weights
+        to_below: dict[int, Callable] = {}  # of the layers that have their new weights
         for index in reversed(range(len(layers))):
             asked = left
             for above in reversed(range(index + 1, len(layers))):
@@ -190,12 +195,14 @@ def sequential_fit(
     return network
 
 
-def reflection(activation, fields, observed):
+def reflection(
+    activation: Activation, fields: torch.Tensor, observed: torch.Tensor
+) -> torch.Tensor:
     """H* - H: the change of the fields H that multiplies them by T / A, as `erlib.reflect`."""
     return activation.factor(fields) * (observed - activation.f(fields))
 
 
-def _best_factor(caused, wanted):
+def _best_factor(caused: torch.Tensor, wanted: torch.Tensor) -> float:
     """argmin over s >= 0 of |s caused - wanted|^2."""
     size = float(caused.square().sum())
     return max(0.0, float((caused * wanted).sum()) / size) if size else 0.0

@@ -19,13 +19,16 @@ least squares on the observed outputs.
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 
 from . import checks
+from .activations import Activation
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
+from .checks import Array, Same
 from .coding import require_reachable
 from .few_samples import Span, few
 from .progress import progress
@@ -64,28 +67,28 @@ class SingleLayer(NamedTuple):
     `[d_out]` (that of a unit that has stopped stays).
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    updates: torch.Tensor
+    weight: Array
+    bias: Array
+    updates: Array
     discrepancy: list
 
 
 @own_arithmetic
 @torch.no_grad()
 def single_layer_fit(
-    x,
-    observed,
+    x: Same,
+    observed: Same,
     *,
-    rule="er",
-    activation="tanh",
-    ridge=0.0,
-    updates=100,
-    stop="discrepancy",
-    sample_weight=None,
-    fit_intercept=True,
-    start=None,
-    watch=None,
-):
+    rule: str = "er",
+    activation: str | Activation = "tanh",
+    ridge: float = 0.0,
+    updates: int = 100,
+    stop: str | None = "discrepancy",
+    sample_weight: Same | None = None,
+    fit_intercept: bool = True,
+    start: tuple[Array, Array] | None = None,
+    watch: Callable[[torch.Tensor, torch.Tensor], object] | None = None,
+) -> SingleLayer:
     r"""Fit each unit (column) of a layer by itself: target and regression, over and over.
 
     .. math:: h = x W + b, \qquad h^*, \omega \text{ by the rule}, \qquad
@@ -164,17 +167,18 @@ def single_layer_fit(
     checks.not_negative("ridge", ridge)
     require_reachable("observed", targets, unit)
     targets = targets.to(inputs.dtype)
+    weights = None
     if sample_weight is not None:
-        sample_weight = checks.sample_weight(sample_weight, "x", inputs).to(inputs.dtype)
-        there = sample_weight > 0
+        weights = checks.sample_weight(sample_weight, "x", inputs).to(inputs.dtype)
+        there = weights > 0
         if bool(there.any()) and not bool(there.all()):
-            inputs, targets, sample_weight = inputs[there], targets[there], sample_weight[there]
+            inputs, targets, weights = inputs[there], targets[there], weights[there]
     # All units share one regression unless a rule weighs the samples of each.
-    regress = _Each if rule in ("weighted_er", "newton") else Regression
+    regress: Any = _Each if rule in ("weighted_er", "newton") else Regression
     if few(*inputs.shape):
         regress = functools.partial(_InSpan, regress)
-    regress = regress(inputs, ridge, sample_weight, fit_intercept)
-    shares = _shares(inputs, sample_weight)
+    regress = regress(inputs, ridge, weights, fit_intercept)
+    shares = _shares(inputs, weights)
     weight, bias = _start(start, inputs.shape[1], targets.shape[1], inputs)
     if not fit_intercept and bool(bias.any()):
         raise ValueError("start: its bias is not 0, but fit_intercept is False")
@@ -185,13 +189,13 @@ def single_layer_fit(
     before = latest = torch.full((len(made),), torch.inf, dtype=torch.float64)
     history = []
     for done in progress(range(1, updates + 1), f"{rule}, at most {updates} updates"):
-        target, *weights = _RULES[rule](unit, fields, predicted, targets)
+        target, *of_rule = _RULES[rule](unit, fields, predicted, targets)
         if not _finite(target):
             raise ValueError(_overflow(rule, done))
-        new, coefficients = regress(target, *weights)
+        new, coefficients = regress(target, *of_rule)
         predicted = unit.f(new)
         discrepancy = shares @ (targets - predicted).double().square_()
-        over = None
+        over: Any = None
         if stop == "discrepancy":
             over = discrepancy >= before
         elif stop == "settled":
@@ -212,9 +216,10 @@ def single_layer_fit(
             if not len(units):
                 break
             fields, predicted, targets = (a[:, going] for a in (fields, predicted, targets))
+    told: tuple[Array, list] = made, history
     if not isinstance(x, torch.Tensor):
-        made, history = made.numpy(), [d.numpy() for d in history]
-    found = SingleLayer(checks.like(weight, x), checks.like(bias, x), made, history)
+        told = made.numpy(), [d.numpy() for d in history]
+    found = SingleLayer(checks.like(weight, x), checks.like(bias, x), *told)
     if not (_finite(torch.as_tensor(found.weight)) and _finite(torch.as_tensor(found.bias))):
         raise ValueError(f"x: the weights overflow {x.dtype}; scale the inputs up")
     return found

@@ -5,7 +5,8 @@ from torch.nn import functional
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from .loop import declining
+from ..network import ERNetwork
+from .loop import Step, declining
 
 _OPTIMIZERS = {
     "sgd": lambda weights, rate: torch.optim.SGD(weights, rate, momentum=0.9, nesterov=True),
@@ -17,7 +18,9 @@ _OPTIMIZERS = {
 }
 
 
-def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
+def backprop(
+    network: ERNetwork, *, optimizer: str = "adam", rate: float = 1e-3, updates: int | None = None
+) -> Step:
     r"""Return the step of backpropagation: one update by an optimiser of `torch.optim`.
 
     The loss is the mean cross-entropy of the output fields,
@@ -64,5 +67,5 @@ def backprop(network, *, optimizer="adam", rate=1e-3, updates=None):
             optimiser.step(closure)
         decline.step()
 
-    step.evaluations = 0
+    step.evaluations = 0  # type: ignore[attr-defined]
     return step

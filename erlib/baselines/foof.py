@@ -8,11 +8,14 @@ from torch.nn import functional
 from .. import checks
 from ..arithmetic import own_arithmetic
 from ..layers import dense_only
+from ..network import ERNetwork
 from ..regress_batch import regress_batch
-from .loop import declining
+from .loop import Step, declining
 
 
-def foof(network, *, rate, ridge=0.3, updates=None):
+def foof(
+    network: ERNetwork, *, rate: float, ridge: float = 0.3, updates: int | None = None
+) -> Step:
     r"""Return the step of FOOF (fast first-order optimiser), without its running averages.
 
     .. math:: \Delta W_l = -\mathrm{rate} \cdot (C_l + \lambda I)^{-1} A_{l-1}' \,

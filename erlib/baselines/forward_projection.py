@@ -4,16 +4,26 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from ..batches import generator
+from ..batches import Seed, generator
+from ..checks import Array
 from ..coding import observed_outputs
 from ..layers import dense_only
+from ..network import ERNetwork
 from ..problems import labelled
 from ..regress import regress
 
 
 @own_arithmetic
 @torch.no_grad()
-def forward_projection(network, x, y, *, ridge=3.0, readout_ridge=1e-5, seed=0):
+def forward_projection(
+    network: ERNetwork,
+    x: Array,
+    y: Array,
+    *,
+    ridge: float = 3.0,
+    readout_ridge: float = 1e-5,
+    seed: Seed = 0,
+) -> ERNetwork:
     r"""Regress every layer, bottom up, on random projections of its inputs and labels.
 
     .. math:: H_l^* = \tanh(A_{l-1} Q_l) + \tanh(T U_l), \qquad

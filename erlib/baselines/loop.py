@@ -1,18 +1,37 @@
 """Loops that the iterative baselines share: passes over mini-batches, and the choice of a rate."""
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from ..augment import augmented
-from ..batches import minibatches
+from ..augment import Augment, augmented
+from ..batches import Seed, minibatches
+from ..checks import Array
+from ..network import ERNetwork
 from ..problems import labelled
 from ..progress import progress
 
+#: One update by a batch of inputs and class labels.
+Step = Callable[[torch.Tensor, torch.Tensor], None]
+
 
 @own_arithmetic
-def train(network, x, y, step, *, passes=1, batch_size=128, augment=None, seed=0, watch=None):
+def train(
+    network: ERNetwork,
+    x: Array,
+    y: Array,
+    step: Step,
+    *,
+    passes: int = 1,
+    batch_size: int = 128,
+    augment: Augment | None = None,
+    seed: Seed = 0,
+    watch: Callable[[int], object] | None = None,
+) -> ERNetwork:
     """Call ``step(x_batch, labels_batch)`` for every batch of every pass; returns the network.
 
     Parameters
@@ -42,7 +61,7 @@ def train(network, x, y, step, *, passes=1, batch_size=128, augment=None, seed=0
     return network
 
 
-def declining(updates):
+def declining(updates: int | None) -> Callable[[int], float]:
     """The factor of a rate after ``done`` updates: linear from 1 to 0, or 1 for ever if None.
 
     >>> half_way = declining(200)(100)
@@ -57,12 +76,12 @@ def declining(updates):
 class Choice(NamedTuple):
     """The best candidate, a row for each, and the seconds that trying them all took."""
 
-    best: object
-    rows: list
+    best: Any
+    rows: list[dict]
     seconds: float
 
 
-def choose(candidates, trained, held):
+def choose(candidates: Iterable, trained: Callable[..., ERNetwork], held: Any) -> Choice:
     """Train with each of the `candidates` on a validation split and return the `Choice`.
 
     ``trained(candidate, x, y)`` returns a new network; `held` is ``data.holdout(n)``, whose test

@@ -1,12 +1,16 @@
 """Random hidden layers and a least-squares readout: the extreme learning machine."""
 
 from ..arithmetic import own_arithmetic
+from ..checks import Array
 from ..coding import observed_outputs
+from ..network import ERNetwork
 from ..problems import labelled
 
 
 @own_arithmetic
-def random_features(network, x, y, *, readout_ridge=1e-5):
+def random_features(
+    network: ERNetwork, x: Array, y: Array, *, readout_ridge: float = 1e-5
+) -> ERNetwork:
     r"""Leave the hidden layers as they are and regress the readout on +1/-1; returns the network.
 
     .. math:: W_L, b_L = \arg\min \lVert A_{L-1} W_L + b_L - T \rVert^2 + \mathrm{ridge}

@@ -4,12 +4,15 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from ..batches import generator
+from ..batches import Seed, generator
+from ..checks import Array
 from ..coding import class_labels
 
 
 @own_arithmetic
-def receptive_fields(x, y, units, *, min_area=10, border=3, seed=0):
+def receptive_fields(
+    x: Array, y: Array, units: int, *, min_area: int = 10, border: int = 3, seed: Seed = 0
+) -> torch.Tensor:
     r"""Return the weights `[d_in, units]` of a first layer made from the training images.
 
     Each unit sees a random rectangle of at least `min_area` pixels, `border` pixels away from the
@@ -41,7 +44,7 @@ def receptive_fields(x, y, units, *, min_area=10, border=3, seed=0):
         raise ValueError(f"y: {len(labels)} samples, x has {len(images)}")
     checks.positive_integer("units", units)
     random = generator(seed)
-    masks = _rectangles(*images.shape[2:], units, min_area, border, random)
+    masks = _rectangles(images.shape[2], images.shape[3], units, min_area, border, random)
     masks = masks.repeat(1, images.shape[1], 1, 1).flatten(1).T.to(images.dtype)
     flat, classes = images.flatten(1), labels.unique()
     weight = flat.new_empty(flat.shape[1], units)
@@ -55,7 +58,9 @@ def receptive_fields(x, y, units, *, min_area=10, border=3, seed=0):
     return weight / weight.norm(dim=0).clamp(min=torch.finfo(weight.dtype).tiny)
 
 
-def _rectangles(height, width, units, min_area, border, random):
+def _rectangles(
+    height: int, width: int, units: int, min_area: int, border: int, random: torch.Generator
+) -> torch.Tensor:
     """Masks `[units, 1, height, width]` of random rectangles, corners drawn until large enough."""
     rows, columns = height - 2 * border, width - 2 * border
     if rows < 1 or columns < 1 or rows * columns < min_area:

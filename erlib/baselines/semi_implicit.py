@@ -8,10 +8,18 @@ from torch.nn import functional
 from .. import checks
 from ..arithmetic import own_arithmetic
 from ..layers import dense_only
-from .loop import declining
+from ..network import ERNetwork
+from .loop import Step, declining
 
 
-def semi_implicit(network, *, rate, proximity=1.0, steps=5, updates=None):
+def semi_implicit(
+    network: ERNetwork,
+    *,
+    rate: float,
+    proximity: float = 1.0,
+    steps: int = 5,
+    updates: int | None = None,
+) -> Step:
     r"""Return the step of semi-implicit backpropagation.
 
     From the top, with A the outputs of the forward pass and the readout's fields as :math:`A_L`,

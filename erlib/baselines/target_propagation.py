@@ -6,11 +6,19 @@ from torch.nn import functional
 from .. import checks
 from ..arithmetic import own_arithmetic
 from ..layers import dense_only
+from ..network import ERNetwork
 from ..regress import regress
-from .loop import declining
+from .loop import Step, declining
 
 
-def target_propagation(network, *, rate=1e-3, target_step=1.0, ridge=0.1, updates=None):
+def target_propagation(
+    network: ERNetwork,
+    *,
+    rate: float = 1e-3,
+    target_step: float = 1.0,
+    ridge: float = 0.1,
+    updates: int | None = None,
+) -> Step:
     r"""Return the step of difference target propagation (DTP) with an analytic inverse.
 
     The top target is a gradient step on the output fields,

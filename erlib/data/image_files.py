@@ -6,6 +6,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ CIFAR_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp"}
 
 
-def read_idx_folder(folder, n_train, n_test, size):
+def read_idx_folder(folder: Path, n_train: int, n_test: int, size: Sequence[int]) -> Raw:
     """The four IDX files of MNIST and its kin, raw or gzipped; ``size`` is height and width."""
     arrays = []
     for n, images, labels in ((n_train, *IDX_STEMS[:2]), (n_test, *IDX_STEMS[2:])):
@@ -28,18 +29,19 @@ def read_idx_folder(folder, n_train, n_test, size):
     return Raw(*arrays)
 
 
-def idx_file(folder, stem):
+def idx_file(folder: Path, stem: str) -> Path | None:
     """The IDX file of that stem, raw or gzipped; None if neither is there."""
     candidates = (folder / stem, folder / f"{stem}.gz")
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _read_idx(folder, stem, shape):
+def _read_idx(folder: Path, stem: str, shape: tuple[int, ...]) -> np.ndarray:
     """The unsigned bytes of an IDX file, whose header and size must be exactly those of ``shape``.
 
     torchvision reads a truncated file without complaint, or fails in a reshape.
     """
     file = idx_file(folder, stem)
+    assert file is not None, f"{folder} lacks {stem}"  # see lookup
     content = file.read_bytes()
     if file.suffix == ".gz":
         try:
@@ -60,7 +62,7 @@ def _read_idx(folder, stem, shape):
     return np.frombuffer(bytearray(content), np.uint8, offset=len(header)).reshape(shape)
 
 
-def read_cifar10(folder):
+def read_cifar10(folder: Path) -> Raw:
     """The pickled batches of CIFAR-10; ``folder`` must be called cifar-10-batches-py."""
     from .torchvision_compat import torchvision
 
@@ -78,7 +80,7 @@ def read_cifar10(folder):
     return Raw(*arrays)
 
 
-def read_class_folders(place):
+def read_class_folders(place: Path) -> tuple[Raw, tuple[str, ...]]:
     """The images of ``{train,test}/<class>/`` in a folder or a zip, and the names of the classes.
 
     A class folder may have folders of its own, whose images belong to the class. Rows are
@@ -114,7 +116,7 @@ def read_class_folders(place):
     return Raw(*arrays), classes
 
 
-def _opened(place):
+def _opened(place: Path) -> Path | zipfile.Path:
     """The folder that holds train/ and test/; inside of a zip they may lie one folder deeper."""
     if place.is_dir():
         return place
@@ -125,7 +127,7 @@ def _opened(place):
     return next((top for top in (root, *root.iterdir()) if (top / "train").is_dir()), root)
 
 
-def _class_names(root, split):
+def _class_names(root: Path | zipfile.Path, split: str) -> tuple[str, ...]:
     folder = root / split
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected train/ and test/ in {root}")
@@ -136,14 +138,16 @@ def _class_names(root, split):
     return classes
 
 
-def _image_files(folder):
+def _image_files(folder: Path | zipfile.Path) -> list:
     files = list(_images_below(folder, ()))
     if not files:
         raise ValueError(f"{folder}: no images")
     return [file for _, file in sorted(files, key=lambda found: found[0])]
 
 
-def _images_below(folder, way, seen=()):
+def _images_below(
+    folder: Path | zipfile.Path, way: tuple[str, ...], seen: tuple = ()
+) -> Iterator[tuple]:
     """Names from the class folder down, and the file, of each image; links in a circle end."""
     place = folder.resolve() if isinstance(folder, Path) else None
     if place is not None and place in seen:
@@ -157,7 +161,7 @@ def _images_below(folder, way, seen=()):
             yield (*way, child.name), child
 
 
-def _read_image(file):
+def _read_image(file: Path | zipfile.Path) -> np.ndarray:
     """Pixels ``[channels, height, width]``, uint8: one channel if grey, three if coloured."""
     from PIL import Image
 

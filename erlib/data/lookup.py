@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _TORCHVISION_CLASSES = {
 _DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
-def look_up(name):
+def look_up(name: str) -> tuple[Path | None, list[str]]:
     """The first place that holds the data set, or None; and a line on each place before it."""
     tried, places = [], []
     if os.environ.get("ERLIB_DATA"):
@@ -46,7 +47,7 @@ def look_up(name):
     return None, tried
 
 
-def find(name, verify, download=True):
+def find(name: str, verify: Callable[[str, Path], object], download: bool = True) -> Path:
     """The place to read the data set from, downloaded if need be.
 
     ``verify(name, place)`` must raise unless the place holds the whole, true content; only what
@@ -76,11 +77,11 @@ def find(name, verify, download=True):
     ) from failure
 
 
-def _inside(name, folder):
+def _inside(name: str, folder: Path) -> list[Path]:
     return [folder / place for place in _PLACES[name]]
 
 
-def _lacks(name, place):
+def _lacks(name: str, place: Path) -> str:
     """What a place lacks to hold the data set; "" if nothing."""
     if place.suffix == ".zip":
         return "" if place.is_file() else "no such file"
@@ -95,7 +96,7 @@ def _lacks(name, place):
     return f"without {', '.join(missing)}" if missing else ""
 
 
-def _download(name, verify):
+def _download(name: str, verify: Callable[[str, Path], object]) -> Path:
     """Fetch a data set by torchvision into ``data/``: all of it, verified, or nothing.
 
     torchvision takes a file that an interrupted extraction left half-written for a whole one.  So
@@ -117,7 +118,7 @@ def _download(name, verify):
 
 
 @contextmanager
-def _network_timeout(seconds):
+def _network_timeout(seconds: float) -> Iterator[None]:
     """torchvision sets none, so a connection that is swallowed by a firewall would hang."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

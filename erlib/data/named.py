@@ -9,7 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from . import lookup
 from .embedded import read_digits, read_mnist5k
 from .image_files import read_cifar10, read_class_folders, read_idx_folder
 from .own_files import read_own
-from .raw_images import checksum, count_classes
+from .raw_images import Raw, checksum, count_classes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +41,7 @@ class Dataset:
     source: str
     sha256: str
 
-    def holdout(self, n, seed=0):
+    def holdout(self, n: int, seed: int = 0) -> "Dataset":
         """The training images alone, with ``n`` of them, drawn at random, as the test set.
 
         For every choice (a ridge, a stopping point) that must not see the test set.  The images
@@ -72,7 +72,7 @@ class Dataset:
             sha256=hashlib.sha256(f"{self.sha256} {rule}".encode()).hexdigest(),
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = " x ".join(str(length) for length in self.x_train.shape[1:])
         return (
             f"Dataset({self.name!r}: {len(self.x_train):,} training and {len(self.x_test):,} test "
@@ -150,7 +150,9 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def load(name, *, dtype=torch.float32, download=True):
+def load(
+    name: str | os.PathLike, *, dtype: torch.dtype = torch.float32, download: bool = True
+) -> Dataset:
     """A data set by name, or from your own folder or file.
 
     ``name`` is one of
@@ -225,7 +227,7 @@ class Listing(NamedTuple):
     sha256: str | None  # of the known content; None: not known
 
 
-def data_sets():
+def data_sets() -> list[Listing]:
     """Every known data set, as a list of `Listing`, and where each would be read from now.
 
     Looks only whether the files are there; `load` reads and verifies them.
@@ -234,18 +236,19 @@ def data_sets():
     ['installed with scikit-learn']
     """
     listings = []
+    found: str | None
     for name, known in _KNOWN.items():
         if known.package:
             found = f"installed with {known.package}"
         else:
             place, _ = lookup.look_up(name)
-            found = place and str(place)
+            found = str(place) if place else None
         sizes = (known.n_train, known.n_test, len(known.classes), known.shape)
         listings.append(Listing(name, *sizes, found, known.licence, known.source, known.sha256))
     return listings
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     """Raise ValueError, with the nearest known name, unless ``name`` is a known data set.
 
     >>> check_name("mnsit")
@@ -261,12 +264,12 @@ mnist5k, mnist, fashion_mnist, kmnist, cifar10, cifar10-jpeg
         raise ValueError(f"name: {name!r} is no known data set{hint}; known are {names}")
 
 
-def _means_a_path(name):
+def _means_a_path(name: str) -> bool:
     path = Path(name)
     return path.exists() or path.suffix == ".npz" or len(path.parts) > 1
 
 
-def _read_verified(name, place):
+def _read_verified(name: str, place: Path | None) -> tuple[Raw, str]:
     """The raw images of a known data set and their checksum; ValueError if they are not the known.
 
     ``place`` is where its files lie, None for an embedded one.
@@ -294,7 +297,7 @@ def _read_verified(name, place):
     return raw, sha256
 
 
-def _read_known(name, place):
+def _read_known(name: str, place: Any) -> Raw:
     if name == "digits":
         return read_digits()
     if name == "mnist5k":
@@ -307,6 +310,6 @@ def _read_known(name, place):
     return read_idx_folder(place, known.n_train, known.n_test, known.shape[1:])
 
 
-def _scaled(images, white, dtype):
+def _scaled(images: np.ndarray, white: int, dtype: torch.dtype) -> torch.Tensor:
     scaled = torch.from_numpy(images).to(dtype)
     return scaled.div_(white) if images.dtype == np.uint8 else scaled

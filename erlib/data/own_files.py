@@ -1,5 +1,6 @@
 """Your own data: a folder of images, or an .npz file."""
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,7 +11,7 @@ from .image_files import read_class_folders
 from .raw_images import SPLITS, Raw, count_classes
 
 
-def read_own(name):
+def read_own(name: str | os.PathLike) -> tuple[Raw, tuple[str, ...], str]:
     """The raw images at the path ``name``, the names of their classes, and what was read.
 
     Raises FileNotFoundError if nothing is there, ValueError naming the file if it is malformed.
@@ -25,7 +26,7 @@ def read_own(name):
     return *_read_npz(path), "your own .npz file"
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> tuple[Raw, tuple[str, ...]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in Raw._fields if key in archive}
@@ -53,7 +54,7 @@ def _read_npz(path):
     return raw, tuple(str(label) for label in range(n_classes))
 
 
-def _checked_images(images, origin):
+def _checked_images(images: np.ndarray, origin: str) -> np.ndarray:
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise ValueError(
             f"{origin} must be [n, height, width] or [n, channels, height, width] and not empty, "

@@ -21,17 +21,17 @@ class Raw(NamedTuple):
     y_test: np.ndarray
 
 
-def checksum(raw):
+def checksum(raw: Raw) -> str:
     """SHA-256 over shape, type and bytes of the four arrays."""
     digest = hashlib.sha256()
     for array in raw:
         array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
         digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(array)
+        digest.update(array.data)
     return digest.hexdigest()
 
 
-def count_classes(raw, origin):
+def count_classes(raw: Raw, origin: object) -> int:
     """How many classes the labels mean.
 
     Raises ValueError, naming ``origin``, unless they are 0 .. K - 1, each with a training image: a
@@ -50,7 +50,7 @@ def count_classes(raw, origin):
     return n_classes
 
 
-def interleaved(labels):
+def interleaved(labels: np.ndarray) -> np.ndarray:
     """Order of rows that takes the first image of each class, then the second of each, ..."""
     rank = np.empty_like(labels)  # of an image within its class
     for label in np.unique(labels):

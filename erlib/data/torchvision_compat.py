@@ -14,6 +14,7 @@ Import this module only where torchvision is needed; embedded data do without it
 
 import importlib
 import sys
+import types
 
 import torch
 
@@ -23,7 +24,7 @@ MISSING_SCHEMAS = (
 )
 
 
-def _import_torchvision():
+def _import_torchvision() -> types.ModuleType:
     # A failed import leaves submodules behind that a second import would not attach to the new
     # package ("module 'torchvision' has no attribute 'extension'"): start clean.
     if "torchvision" not in sys.modules:

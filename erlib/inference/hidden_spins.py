@@ -23,7 +23,8 @@ from scipy.optimize import linear_sum_assignment
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from ..batches import generator
+from ..batches import Seed, generator
+from ..checks import Array
 from ..progress import progress
 from ..single_layer import single_layer_fit
 
@@ -43,7 +44,9 @@ class HiddenSpins(NamedTuple):
 
 @own_arithmetic
 @torch.no_grad()
-def infer_hidden(observed, hidden, *, sweeps=100, updates=300, seed=0):
+def infer_hidden(
+    observed: Array, hidden: int, *, sweeps: int = 100, updates: int = 300, seed: Seed = 0
+) -> HiddenSpins:
     """Infer the series of `hidden` unseen spins and all couplings; see the module.
 
     observed : array `[steps + 1, n_obs]` of +1 and -1, floating. hidden : int >= 1. sweeps : int,
@@ -79,7 +82,7 @@ def infer_hidden(observed, hidden, *, sweeps=100, updates=300, seed=0):
 
 
 @own_arithmetic
-def recovery(found, true):
+def recovery(found: Array, true: Array) -> float:
     """Share of right spins `[steps, hidden]` under the best naming and sign of the hidden units.
 
     Guessing gives more than one half, as the signs are chosen afterwards. Raises ValueError if the

@@ -17,11 +17,12 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from ..batches import generator
+from ..batches import Seed, generator
+from ..checks import Same
 
 
 @own_arithmetic
-def couplings(n, g, *, seed=0):
+def couplings(n: int, g: float, *, seed: Seed = 0) -> torch.Tensor:
     r"""Draw W `[n, n]`, float64, independent normal with variance g^2 / n, self-couplings too.
 
     `g` is the standard deviation of fields: below about 1 spins are noisy, at 4 mostly determined.
@@ -36,7 +37,7 @@ def couplings(n, g, *, seed=0):
 
 
 @own_arithmetic
-def simulate(weight, steps, *, seed=0):
+def simulate(weight: Same, steps: int, *, seed: Seed = 0) -> Same:
     """Draw a series `[steps + 1, n]` of spins +1 and -1 that starts with all spins up.
 
     weight : array `[n, n]`, floating, W `[from, to]`. Returns what `weight` is (NumPy or torch).

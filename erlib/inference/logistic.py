@@ -4,6 +4,7 @@ With :math:`P(t) = e^{th} / (2 \cosh h)`, h = x W, a unit is the logistic regres
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,13 +13,22 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from .. import checks
 from ..arithmetic import own_arithmetic
+from ..checks import Same
 
 #: Strengths of the penalty among which cross-validation chooses: 1/2, 1, 2, ..., 512.
 PENALTIES = tuple(2.0**k for k in range(-1, 10))
 
 
 @own_arithmetic
-def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100):
+def maximum_likelihood(
+    x: Same,
+    observed: Same,
+    *,
+    penalty: float | str | Sequence[float] = 0.0,
+    folds: int = 5,
+    judges: int = 10,
+    most: int = 100,
+) -> Same:
     r"""Return W `[d_in, d_out]`, no intercept, of greatest penalised likelihood, unit by unit.
 
     .. math:: \min_W \sum_i \log(1 + e^{-2 t_i x_i W}) + \tfrac12 \lambda \lVert W \rVert^2
@@ -53,7 +63,8 @@ def maximum_likelihood(x, observed, *, penalty=0.0, folds=5, judges=10, most=100
         warnings.simplefilter("ignore", ConvergenceWarning)  # separable: see above
         warnings.simplefilter("ignore", FutureWarning)  # names of options that change
         if isinstance(penalty, str):
-            penalty = PENALTIES if checks.choice("penalty", penalty, ["cv"]) else None
+            checks.choice("penalty", penalty, ["cv"])
+            penalty = PENALTIES
         if not isinstance(penalty, (int, float)):
             penalty = _chosen(inputs, spins[:, :judges], penalty, folds, settings)
         strength = checks.not_negative("penalty", penalty)

@@ -13,6 +13,7 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
+from ..checks import Same
 from ..regress import regress
 
 #: The names that `kind` takes.
@@ -24,7 +25,7 @@ _NORMAL = torch.exp(-_GRID.square() / 2) / math.sqrt(2 * math.pi) * (_GRID[1] - 
 
 
 @own_arithmetic
-def mean_field(x, observed, *, kind="naive", most=100):
+def mean_field(x: Same, observed: Same, *, kind: str = "naive", most: int = 100) -> Same:
     r"""Return W `[d_in, d_out]` from inputs x `[n, d_in]` and the spins that follow `[n, d_out]`.
 
     With magnetisations m of the following spins, :math:`\mu` of the inputs:
@@ -55,8 +56,8 @@ def mean_field(x, observed, *, kind="naive", most=100):
     """
     checks.choice("kind", kind, KINDS)
     checks.positive_integer("most", most)
-    slopes, _ = regress(x, observed)
-    slopes = torch.as_tensor(slopes).double()
+    found, _ = regress(x, observed)
+    slopes = torch.as_tensor(found).double()
     inputs, spins = (torch.as_tensor(part).double() for part in (x, observed))
     for name, part in (("x", inputs), ("observed", spins)):
         if not bool((part.abs() == 1).all()):

@@ -1,6 +1,8 @@
 """Accuracy while a network is being trained, against updates, passes and seconds."""
 
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class Curve:
@@ -30,21 +32,30 @@ class Curve:
     [0, 1, 2, 3, 6]
     """
 
-    def __init__(self, network, x, y, *, per_pass, passes=None):
+    def __init__(
+        self,
+        network: Any,
+        x: Any,
+        y: Any,
+        *,
+        per_pass: int,
+        passes: Callable[[int], float] | None = None,
+    ) -> None:
         self.network, self.x, self.y = network, x, y
         self.per_pass, self.passes = per_pass, passes
         early = {round(per_pass / 2**halvings) for halvings in range(20)}
         self.points = {point for point in early if point >= 1}
-        self.seconds, self.rows = 0.0, []
+        self.seconds = 0.0
+        self.rows: list[dict] = []
         self.started = time.perf_counter()
         self._measure(0)
 
-    def __call__(self, update):
+    def __call__(self, update: int) -> None:
         """Note that this many updates are done, and measure if it is time."""
         if update in self.points or update % self.per_pass == 0:
             self._measure(update)
 
-    def _measure(self, update):
+    def _measure(self, update: int) -> None:
         self.seconds += time.perf_counter() - self.started
         accuracy = self.network.score(self.x, self.y)
         passes = self.passes(update) if self.passes else update / self.per_pass
@@ -53,7 +64,7 @@ class Curve:
         self.started = time.perf_counter()
 
 
-def first_reach(rows, level, of="seconds"):
+def first_reach(rows: Iterable[dict], level: float, of: str = "seconds") -> Any:
     """Where a curve first reaches the accuracy `level`, or None; `of` one of the columns.
 
     >>> rows = [{"seconds": 1.0, "accuracy": 0.9}, {"seconds": 2.0, "accuracy": 0.96}]

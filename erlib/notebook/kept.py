@@ -9,16 +9,21 @@ import hashlib
 import inspect
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
+from typing import Any, TypeVar, cast
 
 from .code_state import code_of, code_state, loaded_modules
 from .record import write_json
+
+F = TypeVar("F", bound=Callable)
 
 #: Environment variable with the folder in which the pieces of this run are kept.
 FOLDER = "ERLIB_KEPT"
 
 
-def kept(compute):
+def kept(compute: F) -> F:
     """Decorate a function of keyword arguments whose result can be written as JSON.
 
     In a run its result is written down at once, and the same call of a later attempt returns it
@@ -35,7 +40,7 @@ def kept(compute):
     """
 
     @functools.wraps(compute)
-    def piece(**arguments):
+    def piece(**arguments: Any) -> Any:
         folder = os.environ.get(FOLDER)
         if not folder:
             return compute(**arguments)
@@ -48,10 +53,10 @@ def kept(compute):
         write_json(file, {"arguments": arguments, "result": result})
         return result
 
-    return piece
+    return cast(F, piece)
 
 
-def _code(function):
+def _code(function: Callable) -> dict[str, Any]:
     """All code and plain values that decide what a function of a notebook computes."""
     found, waiting = {"erlib": code_state(loaded_modules())}, [function]
     while waiting:
@@ -74,18 +79,18 @@ def _code(function):
     return found
 
 
-def _names(code):
+def _names(code: CodeType) -> set[str]:
     """Global names that compiled code mentions, those of functions inside it too."""
     inner = (constant for constant in code.co_consts if inspect.iscode(constant))
     return set(code.co_names).union(*map(_names, inner))
 
 
-def _is_plain(value):
+def _is_plain(value: object) -> bool:
     """A number, a text or a dict of them: a setting. Lists are rows that a notebook collects."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
     return isinstance(value, (int, float, str))
 
 
-def _as_plain(value):
+def _as_plain(value: object) -> object:
     return str(value) if type(value).__name__ == "dtype" else value  # of torch, not loaded here

@@ -18,6 +18,8 @@ import math
 import re
 import types
 import typing
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import yaml
 
@@ -28,10 +30,10 @@ class _Yaml12(yaml.SafeLoader):
     yaml_implicit_resolvers: typing.ClassVar[dict] = {}  # none of version 1.1
 
 
-_SCALARS = []  # (pattern, what it is converted by)
+_SCALARS: list[tuple[re.Pattern, Callable]] = []  # (pattern, what it is converted by)
 
 
-def _scalar(kind, pattern, convert):
+def _scalar(kind: str, pattern: str | re.Pattern, convert: Callable) -> None:
     _SCALARS.append((re.compile(pattern), convert))
     _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), None)
     _Yaml12.add_constructor(
@@ -47,7 +49,7 @@ _scalar("int", r"^[-+]?[0-9]+(?:_[0-9]+)*$", int)
 _scalar("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", float)
 
 
-def from_text(text):
+def from_text(text: str) -> Any:
     """The value that a piece of YAML stands for; text that is no YAML is refused.
 
     >>> from_text("1e-3"), from_text("false"), from_text("[1, 2]"), from_text("mnist")
@@ -69,7 +71,7 @@ class Typed(str):
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\']|\'\')*\'', re.DOTALL)
 
 
-def from_typed(text, as_text=False):
+def from_typed(text: str, as_text: bool = False) -> Any:
     """The value that a word of the command line stands for: it is no document of YAML.
 
     What begins with a bracket or a quote is JSON or YAML, anything else one plain value, or text as
@@ -99,7 +101,7 @@ def from_typed(text, as_text=False):
         raise
 
 
-def typed(value):
+def typed(value: object) -> str:
     """A value in the form in which `from_typed` reads it back, whether text is wanted or not.
 
     >>> typed(3), typed("3"), typed([1, "a"]), typed("run #3")
@@ -114,7 +116,16 @@ def typed(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def parameter(kind, /, *, among=None, at_least=None, at_most=None, above=None, **named):
+def parameter(
+    kind: Any,
+    /,
+    *,
+    among: Collection | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    **named: Any,
+) -> Any:
     """The value of one parameter, as ``kind``; ``named`` is that parameter, as ``name=value``.
 
     ``kind`` is int, float, bool, str, a list of one of them such as ``[int]``, or either with
@@ -155,7 +166,7 @@ def parameter(kind, /, *, among=None, at_least=None, at_most=None, above=None, *
     return [_one(f"{name}[{i}]", one, item, rules, allowed) for i, one in enumerate(value)]
 
 
-def suggestion(word, known):
+def suggestion(word: object, known: Iterable) -> str:
     """`` (did you mean 'hidden'?)`` for a word close to a known one, else nothing.
 
     >>> suggestion("hiden", ["hidden", "seeds"])
@@ -168,7 +179,7 @@ def suggestion(word, known):
 _WORDS = {int: "integer", float: "number", bool: "true or false", str: "text"}
 
 
-def _without_none(kind):
+def _without_none(kind: Any) -> tuple[bool, Any]:
     """(is None allowed, the kind without it)."""
     if isinstance(kind, types.UnionType):
         rest = [each for each in typing.get_args(kind) if each is not type(None)]
@@ -177,7 +188,7 @@ def _without_none(kind):
     return False, kind
 
 
-def _read(text, keep_text):
+def _read(text: str, keep_text: bool) -> Any:
     try:
         value = from_text(text)
     except ValueError:
@@ -185,7 +196,7 @@ def _read(text, keep_text):
     return text if keep_text and value is not None else value
 
 
-def _one(name, value, item, rules, allowed):
+def _one(name: str, value: Any, item: type, rules: dict[str, Any], allowed: str) -> Any:
     """``value`` as an ``item``, or the error that says why not."""
     found = value
     if item is float and isinstance(value, int) and not isinstance(value, bool):
@@ -209,7 +220,7 @@ def _one(name, value, item, rules, allowed):
     return value
 
 
-def _describe(item, many, optional, rules):
+def _describe(item: type, many: bool, optional: bool, rules: dict[str, Any]) -> str:
     if rules["among"] is not None:
         what = "one of " + ", ".join(map(str, rules["among"]))
     else:
@@ -225,5 +236,5 @@ def _describe(item, many, optional, rules):
     return what + (", or None" if optional else "")
 
 
-def _one_line(error):
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -1,20 +1,25 @@
 """Figures: one style, error bars over seeds, and where pictures are kept."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from .tables import mean_interval
 
 
-def use_style():
+def use_style() -> None:
     """Give all figures from here on the look of the companion (`erlib.mplstyle`)."""
     plt.style.use(Path(__file__).with_name("erlib.mplstyle"))
 
 
-def save(figure, name):
+def save(figure: Figure, name: str) -> None:
     """Write `figure` as ``name.png`` into ``$ERLIB_FIGURES``, the folder of a run; else nowhere.
 
     With no run around it the picture is in the notebook.
@@ -26,7 +31,9 @@ def save(figure, name):
         figure.savefig(Path(folder) / f"{name}.png", metadata={"Software": None})
 
 
-def curve(axes, rows, x, y, label, **style):
+def curve(
+    axes: Axes, rows: Sequence[dict], x: str, y: str, label: str, **style: Any
+) -> ErrorbarContainer:
     """Draw the mean of `y` against `x` over the dicts `rows`, with 95 % intervals over seeds.
 
     Rows that share a value of `x` are the repetitions (`erlib.notebook.tables.mean_interval`);
@@ -44,7 +51,7 @@ def curve(axes, rows, x, y, label, **style):
     )
 
 
-def log_scale(axes, axis):
+def log_scale(axes: Axes, axis: str) -> None:
     """Make the `axis` "x" or "y" logarithmic, with plain numbers at 1, 2, 5, 10, ...
 
     More of them where what is drawn so far spans less than a factor of ten.
@@ -57,7 +64,9 @@ def log_scale(axes, axis):
     ticks.set_minor_locator(NullLocator())
 
 
-def image_grid(axes, weight, shape, count=24, columns=8):
+def image_grid(
+    axes: Axes, weight: Any, shape: tuple[int, int], count: int = 24, columns: int = 8
+) -> None:
     """Show the first `count` columns of `weight [d_in, d_out]` as images of the given shape.
 
     All on one symmetric colour scale: 0 is white.

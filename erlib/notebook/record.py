@@ -15,7 +15,9 @@ import platform
 import re
 import subprocess
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from . import paths
 from .code_state import code_state, loaded_modules
@@ -24,7 +26,7 @@ from .code_state import code_state, loaded_modules
 CHANNEL = "ERLIB_RECORD"
 
 
-def record(**values):
+def record(**values: Any) -> None:
     """Record values of this run under their names.
 
     A value is a number, text, bool, None, a NumPy or torch scalar or array, or a list or dict of
@@ -53,7 +55,7 @@ def record(**values):
     _append(recorded=plain)
 
 
-def note_data(name, sha256):
+def note_data(name: str, sha256: str) -> None:
     """Note that this run used the data set ``name`` with this checksum; :func:`erlib.load` does so.
 
     Raises ValueError if the run noted the same name with another checksum.
@@ -67,9 +69,9 @@ def note_data(name, sha256):
         raise ValueError(f"data set {name!r} changed during the run: {before}, now {sha256}")
 
 
-def read_channel(path):
+def read_channel(path: str | os.PathLike) -> dict[str, dict]:
     """All that a run left in the file ``path``: recorded, data, environment and code."""
-    found = {"recorded": {}, "data": {}, "environment": {}, "code": {}}
+    found: dict[str, dict] = {"recorded": {}, "data": {}, "environment": {}, "code": {}}
     if Path(path).is_file():
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             for kind, entries in json.loads(line).items():
@@ -77,7 +79,7 @@ def read_channel(path):
     return found
 
 
-def environment():
+def environment() -> dict[str, Any]:
     """What the results of this process depend on: versions, processor, threads, commit.
 
     >>> sorted(environment())  # doctest: +NORMALIZE_WHITESPACE
@@ -92,7 +94,7 @@ def environment():
 
     import erlib  # complete only after this module is
 
-    names = [re.match(r"[\w.-]+", each)[0] for each in _requirements() if "extra ==" not in each]
+    names = [re.split(r"[^\w.-]", each)[0] for each in _requirements() if "extra ==" not in each]
     commit, dirty = _git_state()
     return {
         "python": platform.python_version(),
@@ -109,7 +111,7 @@ def environment():
     }
 
 
-def print_environment():
+def print_environment() -> None:
     """Print versions, processor and threads in a few plain lines; a run keeps them too.
 
     The commit is kept but not printed: in a committed notebook it would always be an older one.
@@ -125,7 +127,7 @@ def print_environment():
         print(here["gpu"])
 
 
-def write_atomically(path, content):
+def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
     """Write text or bytes so that ``path`` holds the old content or the new, never a part of it.
 
     Half a character, as in names of files that are no UTF-8, is written as JSON escapes it.
@@ -146,13 +148,13 @@ def write_atomically(path, content):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path, value):
+def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write ``value`` as JSON, atomically; NaN and infinity are refused with ValueError."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text + "\n")
 
 
-def as_plain(where, value):
+def as_plain(where: str, value: Any) -> Any:
     """``value`` in the types of JSON; ``where`` names it in errors, as in ``table[2].loss``."""
     if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
         value = value.tolist()
@@ -173,16 +175,16 @@ def as_plain(where, value):
     )
 
 
-def _in_a_run():
+def _in_a_run() -> bool:
     return bool(os.environ.get(CHANNEL))
 
 
-def _append(**entries):
+def _append(**entries: dict) -> None:
     with open(os.environ[CHANNEL], "a", encoding="utf-8") as channel:
         channel.write(json.dumps(entries, allow_nan=False) + "\n")
 
 
-def _requirements():
+def _requirements() -> list[str]:
     try:
         return importlib.metadata.requires("erlib") or []
     except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
@@ -190,13 +192,13 @@ def _requirements():
         return project["project"]["dependencies"]
 
 
-def _available_cores():
+def _available_cores() -> Collection[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return range(os.cpu_count() or 1)
 
 
-def _physical_cores():
+def _physical_cores() -> int | None:
     """Cores without their hyper-threads, or None where the system does not tell."""
     siblings = set()
     for core in _available_cores():
@@ -208,7 +210,7 @@ def _physical_cores():
 
 
 @functools.cache
-def _cpu_model():
+def _cpu_model() -> str:
     if platform.system() == "Linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -218,7 +220,7 @@ def _cpu_model():
     return platform.processor() or platform.machine()
 
 
-def _git_state():
+def _git_state() -> tuple[str | None, bool | None]:
     """(short commit, are there local changes), or (None, None) outside a checkout."""
     if not (paths.ROOT / ".git").exists():  # a repository further up is somebody else's
         return None, None
@@ -227,7 +229,7 @@ def _git_state():
     return (commit, bool(changes)) if commit else (None, None)
 
 
-def _output_of(*command):
+def _output_of(*command: str) -> str | None:
     """What a command prints, or None if it fails or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)

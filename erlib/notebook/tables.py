@@ -2,11 +2,13 @@
 
 import math
 import statistics
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from scipy import stats
 
 
-def mean_interval(values, level=0.95):
+def mean_interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float | None]:
     r"""Return the mean of n independent repetitions and half the width of its interval.
 
     Student's t: :math:`\bar v \pm t_{n-1} \, s / \sqrt n`; half the width is None for n = 1,
@@ -30,7 +32,7 @@ def mean_interval(values, level=0.95):
     return mean, spread * float(stats.t.ppf((1 + level) / 2, len(values) - 1))
 
 
-def percent(values, signed=False, digits=1):
+def percent(values: Iterable[float], signed: bool = False, digits: int = 1) -> str:
     """Format fractions as a percentage with its interval, for tables.
 
     >>> percent([0.961, 0.962, 0.963])
@@ -43,7 +45,7 @@ def percent(values, signed=False, digits=1):
     return text if half is None else f"{text} ± {100 * half:.{digits}f}"
 
 
-def select(rows, **where):
+def select(rows: Iterable[dict], **where: Any) -> list[dict]:
     """The rows whose entries have all the given values.
 
     >>> select([{"arm": "ER", "width": 30}, {"arm": "ER", "width": 100}], arm="ER", width=30)
@@ -52,7 +54,9 @@ def select(rows, **where):
     return [row for row in rows if all(row[key] == value for key, value in where.items())]
 
 
-def gains(rows, arm, over, value="accuracy", **where):
+def gains(
+    rows: Iterable[dict], arm: str, over: str, value: str = "accuracy", **where: Any
+) -> list[float]:
     """Differences of `value` between two arms, one for each seed that both have.
 
     Paired by seed: both start from the same network, so what the seed does to both drops out.
@@ -74,7 +78,13 @@ def gains(rows, arm, over, value="accuracy", **where):
     return [first[seed] - second[seed] for seed in first if seed in second]
 
 
-def pivot(rows, index, columns, value="accuracy", cell=percent):
+def pivot(
+    rows: Iterable[dict],
+    index: str,
+    columns: str,
+    value: str = "accuracy",
+    cell: Callable[[list], str] = percent,
+) -> str:
     """Markdown table with a line for each `index`, a column for each `columns`, over their seeds.
 
     Both in order of first appearance; a combination without rows is left empty.
@@ -88,7 +98,7 @@ def pivot(rows, index, columns, value="accuracy", cell=percent):
     return markdown([index, *(f"{columns} {head}" for head in heads)], lines)
 
 
-def markdown(header, lines):
+def markdown(header: Sequence, lines: Iterable[Sequence]) -> str:
     """A Markdown table, its columns padded so that the source reads well too.
 
     >>> print(markdown(["arm", "accuracy"], [["ER", 96.2]]))

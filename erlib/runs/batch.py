@@ -10,6 +10,7 @@ import itertools
 import os
 import shlex
 from collections import Counter, deque
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED
 from dataclasses import asdict
 from functools import partial
@@ -29,26 +30,27 @@ from .folder import (
 )
 from .notebooks import source_hash
 from .overview import Overview, label
-from .processes import FATAL, executor, workers_of
+from .plan import Run
+from .processes import FATAL, Workers, executor, workers_of
 
 SAME = "the same command goes on"
 
 
 def run(
-    runs,
+    runs: Sequence[Run],
     *,
-    output=None,
-    force=False,
-    stop=False,
-    threads=None,
-    timeout=None,
-    limit=None,
-    verdicts=True,
-    jobs=1,
-    dask=None,
-    replace=False,
-    only_failed=False,
-):
+    output: str | Path | None = None,
+    force: bool = False,
+    stop: bool = False,
+    threads: int | None = None,
+    timeout: float | None = None,
+    limit: float | None = None,
+    verdicts: bool = True,
+    jobs: int = 1,
+    dask: str | None = None,
+    replace: bool = False,
+    only_failed: bool = False,
+) -> list[str]:
     """Perform the planned `runs` and return the ids of those that failed.
 
     Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``, of the companion or, for
@@ -106,7 +108,7 @@ def run(
     return failed
 
 
-def states_in(folder, runs):
+def states_in(folder: Path, runs: Sequence[Run]) -> dict[str, str]:
     """`erlib.runs.folder.state` of each run, by id. A run that left no file is not looked for."""
     present = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     hashes = {notebook: source_hash(notebook) for notebook in {each.notebook for each in runs}}
@@ -119,7 +121,13 @@ def states_in(folder, runs):
     return found
 
 
-def describe(runs, folder, only_failed=False, force=False, lines=6):
+def describe(
+    runs: Sequence[Run],
+    folder: Path,
+    only_failed: bool = False,
+    force: bool = False,
+    lines: int = 6,
+) -> str:
     """The plan of a sweep in some lines: its points, and what of them is there already.
 
     Raises ValueError if the folder has results of another notebook of the same name.
@@ -141,26 +149,37 @@ def describe(runs, folder, only_failed=False, force=False, lines=6):
     return "\n".join(text)
 
 
-def threads_each(jobs, dask=None):
+def threads_each(jobs: int, dask: str | None = None) -> int:
     """Threads of each kernel if the cores of this machine are divided among the runs at once.
 
     One on the workers of a scheduler elsewhere, whose cores are not known here.
     """
     at_once = workers_of(dask) if dask else jobs
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, cores // at_once) if at_once else 1
 
 
-def short(path):
+def short(path: Path) -> Path:
     """The path as seen from here, if it lies below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _perform(runs, folder, settings, workers, overview, stop):
+def _perform(
+    runs: Sequence[Run],
+    folder: Path,
+    settings: dict,
+    workers: Workers,
+    overview: Overview,
+    stop: bool,
+) -> list[str]:
     """Ids of the runs that failed. Runs that another batch is at come last, and are waited for."""
     failed = []
     for wait in (False, True):
-        elsewhere, left, under_way = [], deque(runs), {}
+        elsewhere: list[Run] = []
+        left = deque(runs)
+        under_way: dict[concurrent.futures.Future, Run] = {}
         while left or under_way:
             # No more at once than can be performed: those that wait can still be left alone.
             while left and len(under_way) < workers.capacity():
@@ -185,7 +204,7 @@ def _perform(runs, folder, settings, workers, overview, stop):
     return failed
 
 
-def _end_of(future):
+def _end_of(future: concurrent.futures.Future) -> dict:
     """What `perform` returned; a worker of dask that died returns nothing."""
     error = future.exception()
     if error is None:
@@ -198,7 +217,7 @@ def _end_of(future):
     }
 
 
-def _hint(run, folder, end):
+def _hint(run: Run, folder: Path, end: dict) -> str:
     """What to do about a failure."""
     if end["end"] != "failed":
         return ""
@@ -211,16 +230,16 @@ def _hint(run, folder, end):
     return hint
 
 
-def _plain(run):
+def _plain(run: Run) -> dict:
     return asdict(run) | {"notebook": str(run.notebook)}
 
 
-def _goes_on(folder, same):
+def _goes_on(folder: Path, same: bool) -> str:
     where = shlex.quote(str(short(folder)))
     return SAME if same else f"the same command with --output {where} goes on"
 
 
-def _refuse_other_results(states, folder):
+def _refuse_other_results(states: dict[str, str], folder: Path) -> None:
     for id, there in states.items():
         if there not in (DONE, MISSING, FAILED):
             file = folder / f"{id}.json"
@@ -231,7 +250,7 @@ def _refuse_other_results(states, folder):
             )
 
 
-def _refuse_another_notebook(folder, runs):
+def _refuse_another_notebook(folder: Path, runs: Sequence[Run]) -> None:
     """Points of two notebooks in one folder would be collected as those of one."""
     if another := another_in(folder, runs[0]):
         raise ValueError(
@@ -239,7 +258,7 @@ def _refuse_another_notebook(folder, runs):
         )
 
 
-def _refuse_unwritable(folder):
+def _refuse_unwritable(folder: Path) -> None:
     probe = folder / ".writable"
     try:
         write_atomically(probe, "")
@@ -248,7 +267,7 @@ def _refuse_unwritable(folder):
         raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None
 
 
-def _new_folder(runs):
+def _new_folder(runs: Sequence[Run]) -> Path:  # type: ignore[return]
     name = f"{runs[0].profile}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
         folder = runs_folder(runs) / (name if number == 1 else f"{name}-{number}")

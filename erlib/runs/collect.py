@@ -9,8 +9,10 @@ import hashlib
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any, TextIO
 
 from ..notebook.parameters import from_typed, suggestion
 from ..notebook.tables import markdown, mean_interval
@@ -22,7 +24,7 @@ ORIGIN = ("id", "seconds", "threads", "erlib", "torch", "code", "cpu")
 SEEDS = ("seed", "seeds")
 
 
-def read_runs(folder, *, mixed=False):
+def read_runs(folder: str | Path, *, mixed: bool = False) -> tuple[list[dict], Counter]:
     """The finished results in a folder, in the order of their parameters, and what is unfinished.
 
     Returns (list of results, Counter of what else is there: ``failed`` runs and ``not whole``
@@ -30,7 +32,9 @@ def read_runs(folder, *, mixed=False):
     notebook or of erlib, unless ``mixed``: then the column ``code`` tells them apart.
     """
     folder = Path(folder)
-    results, others, same = [], Counter(), {}
+    results: list[dict] = []
+    others: Counter[str] = Counter()
+    same: dict[str, Any] = {}
     others["failed"] = sum(1 for _ in folder.glob("*.failed"))
     for file in sorted(folder.glob("*.json")):
         result = read_result(file)
@@ -53,18 +57,20 @@ def read_runs(folder, *, mixed=False):
 class Nested(str):
     """A list or dict as text, for a table; `value` is itself."""
 
-    def __new__(cls, value):
+    value: list | dict
+
+    def __new__(cls, value: list | dict) -> "Nested":
         text = super().__new__(cls, value)
         text.value = value
         return text
 
 
-def tables_in(results):
+def tables_in(results: list[dict]) -> dict[str, int]:
     """Names of the recorded tables, with the most rows that a run has.
 
     A table is a list of dicts; in some of the runs it may be empty.
     """
-    found = {}
+    found: dict[str, int] = {}
     for result in results:
         for name, value in result["recorded"].items():
             if _is_table(value) and value:
@@ -72,14 +78,14 @@ def tables_in(results):
     return found
 
 
-def length_of(results, table):
+def length_of(results: list[dict], table: str) -> str:
     """How many rows a table has in a run: ``2``, or ``up to 2``."""
     most = tables_in(results)[table]
     alike = all(tables_in([result]).get(table) == most for result in results)
     return f"{most}" if alike else f"up to {most}"
 
 
-def with_table(results, table):
+def with_table(results: list[dict], table: str) -> list[dict]:
     """Those of the results that recorded this table, be it an empty one.
 
     Raises ValueError if none did, or no run has a row in it.
@@ -94,7 +100,7 @@ def with_table(results, table):
     return found
 
 
-def rows_of(results, *, table=None):
+def rows_of(results: list[dict], *, table: str | None = None) -> list[dict]:
     """The tidy rows of `results`: a list of flat dicts with the same keys.
 
     Of a `table`, those of the runs that recorded it; ValueError if there are none (`with_table`).
@@ -121,25 +127,25 @@ def rows_of(results, *, table=None):
     return [{column: row.get(column) for column in order} for row in rows]
 
 
-def select(rows, name, words):
+def select(rows: list[dict], name: str, words: Sequence[str]) -> list[dict]:
     """The rows with one of these values in that column, as they are typed after ``--where``.
 
     A word stands for what it does after ``-p`` or ``--grid``, so that 1 is neither true nor "1"; if
     no row has that, for the text that it is. Raises ValueError if there is none.
     """
     _check_columns(rows, [name])
-    chosen = set()
+    chosen: set[int] = set()
     for word in words:
         there = [at for at, row in enumerate(rows) if _is_one_of(row[name], _meant(word))]
         text = from_typed(word, as_text=True)
         chosen |= {*there} or {at for at, row in enumerate(rows) if _alike(row[name], text)}
     if not chosen:
-        there = ", ".join(dict.fromkeys(str(row[name]) for row in rows))
-        raise ValueError(f"no row has {name} {' or '.join(words)}; there are: {there}")
+        values = ", ".join(dict.fromkeys(str(row[name]) for row in rows))
+        raise ValueError(f"no row has {name} {' or '.join(words)}; there are: {values}")
     return [rows[at] for at in sorted(chosen)]
 
 
-def means(rows, by, parameters=()):
+def means(rows: list[dict], by: Sequence[str], parameters: Iterable[str] = ()) -> list[dict]:
     """Mean, half of its 95 % interval and number of seeds, over all rows with the same `by`.
 
     Rows of the same seed count as one, their mean: they are no repetitions. Without a column of
@@ -150,7 +156,7 @@ def means(rows, by, parameters=()):
     """
     _check_columns(rows, by)
     seed = next((name for name in SEEDS if name in rows[0] and name not in by), None)
-    groups = {}
+    groups: dict[tuple, dict[Any, list[dict]]] = {}
     for number, row in enumerate(rows):
         # 1 and true would be one key
         key = tuple((isinstance(row[name], bool), row[name]) for name in by)
@@ -173,7 +179,7 @@ def means(rows, by, parameters=()):
     return found
 
 
-def in_whole_characters(rows):
+def in_whole_characters(rows: list[dict]) -> list[dict]:
     """The rows with what is no text, in names of files, as it can be drawn."""
     return [
         {
@@ -186,7 +192,7 @@ def in_whole_characters(rows):
     ]
 
 
-def as_csv(rows, to=None):
+def as_csv(rows: list[dict], to: TextIO | None = None) -> None:
     """Write rows as CSV, to standard output unless given."""
     columns = dict.fromkeys(column for row in rows for column in row)
     writer = csv.DictWriter(to or sys.stdout, columns, lineterminator="\n")
@@ -194,14 +200,14 @@ def as_csv(rows, to=None):
     writer.writerows(rows)
 
 
-def as_text(rows):
+def as_text(rows: list[dict]) -> str:
     """The rows as a Markdown table; a mean and its interval share a cell."""
     columns = [c for c in dict.fromkeys(c for row in rows for c in row) if not c.endswith(" ±")]
     lines = [[_cell(row.get(c), row.get(f"{c} ±")) for c in columns] for row in rows]
     return markdown(columns, lines)
 
 
-def _check_columns(rows, names):
+def _check_columns(rows: list[dict], names: Iterable[str]) -> None:
     columns = list(rows[0])
     for name in names:
         if name not in columns:
@@ -209,14 +215,14 @@ def _check_columns(rows, names):
             raise ValueError(f"no column {name!r}{suggestion(name, columns)}; there are: {has}")
 
 
-def _found(result, table):
+def _found(result: dict, table: str | None) -> list[dict]:
     if table is None:
         plain = result["recorded"].items()
         return [{k: v for k, v in plain if not isinstance(v, (list, dict))}]
     return [{k: _flat(v) for k, v in row.items()} for row in result["recorded"][table]]
 
 
-def varying(results):
+def varying(results: list[dict]) -> list[str]:
     """Parameters with more than one value among the results."""
     names = dict.fromkeys(name for result in results for name in result["parameters"])
     return [
@@ -226,25 +232,25 @@ def varying(results):
     ]
 
 
-def _by_parameters(result):
+def _by_parameters(result: dict) -> tuple:
     """Numbers in their order, all else by its text."""
     values = (_flat(value) for value in result["parameters"].values())
     key = [(0, v, "") if _is_number(v) else (1, 0, str(v)) for v in values]
     return result["notebook"], key, result["id"]
 
 
-def _flat(value):
+def _flat(value: Any) -> Any:
     """A list of one as its item; other lists and dicts as text."""
     if isinstance(value, list) and len(value) == 1:
         return _flat(value[0])
     return Nested(value) if isinstance(value, (list, dict)) else value
 
 
-def _is_table(value):
+def _is_table(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
-def _meant(word):
+def _meant(word: str) -> list | range:
     """The values that a word names: none if it can only be text."""
     try:
         return counted(word)
@@ -252,13 +258,13 @@ def _meant(word):
         return []
 
 
-def _is_one_of(cell, values):
+def _is_one_of(cell: Any, values: list | range) -> bool:
     if isinstance(values, range):
         return _is_number(cell) and cell in values
     return any(_alike(cell, _flat(value)) for value in values)
 
 
-def _alike(a, b):
+def _alike(a: Any, b: Any) -> bool:
     """Equal, where true is not 1 and a list is not its text."""
     if isinstance(a, Nested) and isinstance(b, Nested):
         return _alike(a.value, b.value)
@@ -270,13 +276,14 @@ def _alike(a, b):
     return kinds[0] == kinds[1] and a == b
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _differing(results):
+def _differing(results: list[dict]) -> list[str]:
     """Notebooks and modules of erlib that are not the same in all results that used them."""
-    states, differing = {}, {}
+    states: dict[str, Any] = {}
+    differing: dict[str, bool] = {}
     for result in results:
         code = {result["notebook"]: result["notebook_sha256"], **(result["code"] or {})}
         if place := result.get("place"):  # of the same name and content, with other data beside it
@@ -287,13 +294,13 @@ def _differing(results):
     return list(differing)
 
 
-def _code(result):
+def _code(result: dict) -> str:
     """A short name for the code that gave the result."""
     text = json.dumps([result["notebook_sha256"], result["code"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _cell(value, half=None):
+def _cell(value: Any, half: float | None = None) -> str:
     if value is None:
         return ""
     if not isinstance(value, float):

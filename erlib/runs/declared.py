@@ -9,12 +9,15 @@ computes) is left to the notebook.
 import ast
 import builtins
 import json
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from types import SimpleNamespace
+from pathlib import Path
+from types import CodeType, SimpleNamespace
+from typing import Any
 
 from ..notebook.parameters import NULL, Typed, from_typed, parameter, suggestion
 from ..notebook.record import as_plain
-from .notebooks import cells, parameter_cells, parsed
+from .notebooks import Assigned, cells, parameter_cells, parsed
 
 
 class Declared:
@@ -28,9 +31,11 @@ class Declared:
         (`erlib.runs.notebooks.declared_parameters`).
     """
 
-    def __init__(self, notebook):
+    def __init__(self, notebook: Path) -> None:
         self.notebook = notebook
-        self._lines, first, last = {}, {}, {}
+        self._lines: dict[str, CodeType] = {}
+        first: dict[str, Assigned] = {}
+        last: dict[str, Assigned] = {}
         found = parameter_cells(notebook)
         for _, assigned in found:
             first, last = assigned | first, last | assigned
@@ -57,14 +62,14 @@ class Declared:
             elif isinstance(statement, (ast.Assign, ast.AugAssign)) and not _calls(statement):
                 _try(_compiled(statement), self._known)  # such as the list of allowed names
 
-    def takes_text(self, name, typed):
+    def takes_text(self, name: str, typed: str) -> bool:
         """Whether what was typed for a parameter is text as it stands, whatever it looks like."""
         wanted = self._texts.get(name, "")
         if wanted.endswith("None") and NULL.match(typed.strip()):
             return False
         return bool(wanted) and not ("[" in wanted and typed.lstrip().startswith("["))
 
-    def value(self, name, given):
+    def value(self, name: str, given: Any) -> Any:
         """The value that the notebook will use, as it takes it: 1e3 for an integer is 1000.
 
         What was `Typed` is read as what is wanted; one value of a list is a list of one. Raises
@@ -97,11 +102,11 @@ class Declared:
             except ValueError:
                 raise error from None
 
-    def values(self, given):
+    def values(self, given: dict[str, Any]) -> dict[str, Any]:
         """All of a dict of values, checked."""
         return {name: self.value(name, value) for name, value in given.items()}
 
-    def refuse_to_lose(self, given):
+    def refuse_to_lose(self, given: Collection[str]) -> None:
         """Raise ValueError if these parameters would replace what cannot be handed over again."""
         lost = [f"{name} = {source}" for name, source in self._lost.items() if name not in given]
         if given and lost:
@@ -110,7 +115,7 @@ class Declared:
                 "move the line to the cell of parameters, or give it a value"
             )
 
-    def _read(self, name, typed):
+    def _read(self, name: str, typed: str) -> Any:
         text = self.takes_text(name, typed)
         try:
             value = from_typed(typed, as_text=text)
@@ -118,11 +123,11 @@ class Declared:
             raise ValueError(f"{name} {error}") from None
         return [value] if text and "[" in self._texts[name] else value
 
-    def _checked(self, name, given):
+    def _checked(self, name: str, given: Any) -> Any:
         if name in self._lines:
             found = {}
 
-            def noting(kind, /, **options):
+            def noting(kind: Any, /, **options: Any) -> Any:
                 value = parameter(kind, **options)
                 if name in options:
                     found[name] = value
@@ -146,14 +151,14 @@ class Declared:
 _TEXTS = ("str", "[str]", "list[str]")
 
 
-def _texts(value):
+def _texts(value: object) -> str:
     """``str`` for text, ``[str]`` for a list of texts, else nothing."""
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
         return "[str]"
     return "str" if isinstance(value, str) else ""
 
 
-def _kind(value):
+def _kind(value: Any) -> Callable[[str, Any], Any] | None:
     """What checks that another value is of the kind of this one.
 
     A kind is a bool, text, a number, or a list of one of them; None stands for all else, in place
@@ -169,7 +174,7 @@ def _kind(value):
     return None
 
 
-def _number(name, given):
+def _number(name: str, given: Any) -> Any:
     """An integer if it is one, such as 1e3."""
     try:
         return parameter(int, **{name: given})
@@ -177,14 +182,14 @@ def _number(name, given):
         return parameter(float, **{name: given})
 
 
-def _numbers(integers, name, given):
+def _numbers(integers: bool, name: str, given: Any) -> list:
     found = parameter([float], **{name: given})
     if isinstance(given, list):
         found = given
     return [int(item) if integers and float(item).is_integer() else item for item in found]
 
 
-def _statements(notebook):
+def _statements(notebook: Path) -> Iterator[ast.stmt]:
     """Statements of the code cells, of those that are Python."""
     for cell in cells(notebook):
         if cell.cell_type == "code" and "parameter" in cell.source:
@@ -194,7 +199,7 @@ def _statements(notebook):
                 continue
 
 
-def _checked_name(statement):
+def _checked_name(statement: ast.stmt) -> tuple[str | None, str]:
     """The name that a line ``name = parameter(kind, name=name, ...)`` checks, and the kind."""
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return None, ""
@@ -207,15 +212,15 @@ def _checked_name(statement):
     return None, ""
 
 
-def _calls(statement):
+def _calls(statement: ast.stmt) -> list[ast.Call]:
     return [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
 
 
-def _compiled(statement):
+def _compiled(statement: ast.stmt) -> CodeType:
     return compile(ast.Module([statement], []), "<notebook>", "exec")
 
 
-def _try(code, namespace):
+def _try(code: CodeType, namespace: dict[str, Any]) -> None:
     """Run one line, if all that it needs is there. The complaint of a check passes through."""
     try:
         exec(code, {"__builtins__": builtins}, namespace)

@@ -3,13 +3,16 @@
 import os
 import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_dir_exists
+from nbformat import NotebookNode
 from papermill.iorw import LocalHandler, papermill_io
 
 from ..notebook import paths
@@ -19,7 +22,7 @@ from .notebooks import cells, first_line, parameter_cells
 class _Files(LocalHandler):
     """Writes notebooks with half a character in them, as names of files can have."""
 
-    def write(self, buf, path):
+    def write(self, buf: str, path: str) -> None:
         super().write(buf.encode("utf-8", "backslashreplace").decode("utf-8"), path)
 
 
@@ -32,12 +35,21 @@ class NotebookFailed(Exception):
     ``started`` tells whether the kernel had started, and with it the first cell.
     """
 
-    def __init__(self, cell, line, name, message):
+    def __init__(self, cell: int | str, line: str, name: str, message: str) -> None:
         super().__init__(f"In [{cell}]  {line}\n{name}: {message}")
         self.started = cell != 0
 
 
-def execute(notebook, output, *, parameters, variables, timeout, first=None, cell_started=None):
+def execute(
+    notebook: Path,
+    output: Path,
+    *,
+    parameters: dict[str, Any],
+    variables: dict[str, Any],
+    timeout: float | None,
+    first: str | None = None,
+    cell_started: Callable[[int, int, str], object] | None = None,
+) -> NotebookNode:
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
     With ``parameters``, papermill replaces the cell that it injected into the notebook before: what
@@ -52,7 +64,7 @@ def execute(notebook, output, *, parameters, variables, timeout, first=None, cel
         parameters = {name: each.carried for name, each in (before or {}).items()} | parameters
     number, line = 0, "starting the kernel"
 
-    def note(cell, cell_index):
+    def note(cell: NotebookNode, cell_index: int) -> None:
         nonlocal number, line
         number, line = number + 1, first_line(cell.source)
         if cell_started:
@@ -87,18 +99,18 @@ def execute(notebook, output, *, parameters, variables, timeout, first=None, cel
     return executed
 
 
-def _failing_line(error):
+def _failing_line(error: papermill.PapermillExecutionError) -> str:
     """The line of the cell that raised, as IPython's traceback points at it with an arrow."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
     pointed = re.search(r"^-+> *\d+ (.*)$", plain, re.MULTILINE)
     return pointed[1].strip() if pointed else first_line(error.source)
 
 
-def _is_code(cell):
+def _is_code(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip())
 
 
-def _kernel_with(variables, first):
+def _kernel_with(variables: dict[str, Any], first: str | None) -> type[AsyncKernelManager]:
     """A kernel manager that starts the interpreter running erlib, whatever a kernelspec says.
 
     The variables go straight to the kernel's process, so none can leak into this one.
@@ -116,7 +128,7 @@ def _kernel_with(variables, first):
     ensure_dir_exists(jupyter_runtime_dir(), mode=0o700)
 
     class Kernel(AsyncKernelManager):
-        def __init__(self, **options):
+        def __init__(self, **options: Any) -> None:
             specs = KernelSpecManager(kernel_dirs=[])  # leaves only this interpreter's own
             transport = "ipc" if short else "tcp"
             file = Path(jupyter_runtime_dir(), f"kernel-{uuid.uuid4()}.json")
@@ -127,7 +139,7 @@ def _kernel_with(variables, first):
                 **options,
             )
 
-        async def start_kernel(self, **options):
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
             if first:
                 options["extra_arguments"] = [f"--IPKernelApp.exec_lines={first}"]
             return await super().start_kernel(env=env, **options)

@@ -8,6 +8,9 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -25,7 +28,7 @@ _HARMLESS = {
 _HARMLESS["print"] = lambda *_, **__: None
 
 
-def find_notebooks():
+def find_notebooks() -> list[Path]:
     """The numbered notebooks, in order."""
     found = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if not found:
@@ -43,7 +46,7 @@ class Assigned:
     value: object = None
 
     @property
-    def plain(self):
+    def plain(self) -> bool:
         """Whether the value is known, and JSON."""
         try:
             return self.known and bool(json.dumps(as_plain("", self.value)))
@@ -51,29 +54,29 @@ class Assigned:
             return False
 
     @property
-    def default(self):
+    def default(self) -> Any:
         """The value as it stands in a result, or its source text."""
         return as_plain("", self.value) if self.plain else self.source
 
     @property
-    def carried(self):
+    def carried(self) -> Any:
         """The value as papermill can write it into another cell, None if it cannot."""
         return self.default if self.plain else self.value if type(self.value) is float else None
 
 
-def declared_parameters(notebook):
+def declared_parameters(notebook: Path) -> dict[str, Any]:
     """Names and default values of the cells tagged ``parameters``, {} where there is none.
 
     What papermill injected when it executed the notebook counts, too. A default that takes more
     than plain Python to compute, or is no JSON, is given as its source text.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for _, assigned in parameter_cells(notebook):
         found |= {name: each.default for name, each in assigned.items()}
     return found
 
 
-def parameter_cells(notebook):
+def parameter_cells(notebook: Path) -> list[tuple[bool, dict[str, Assigned]]]:
     """A pair for each cell of parameters, in order: was it injected, and the `Assigned` by name.
 
     They are evaluated statement by statement, as the kernel will if papermill injects nothing.
@@ -95,7 +98,7 @@ def parameter_cells(notebook):
                 if isinstance(namespace.get(name), (list, dict, set)):
                     names[name] = statement
             for name, node in names.items():
-                text = ast.get_source_segment(source, node)
+                text = ast.get_source_segment(source, node) or ""
                 assigned[name] = Assigned(text, _is_literal(node), known)
                 if not known:
                     namespace.pop(name, None)
@@ -108,7 +111,7 @@ def parameter_cells(notebook):
     return found
 
 
-def parsed(source):
+def parsed(source: str) -> tuple[list[ast.stmt], str]:
     """The statements of a cell, and its text, in which IPython's lines (%, !, ?) do nothing.
 
     Raises SyntaxError, or ValueError for what can be in no source.
@@ -133,14 +136,14 @@ def parsed(source):
                 lines[at] = ""
 
 
-def source_hash(notebook):
+def source_hash(notebook: Path) -> str:
     """SHA-256 of the code and tags of the code cells: prose, comments and outputs do not count."""
     code = (cell for cell in cells(notebook) if cell.cell_type == "code")
     essence = [[code_of(cell.source), cell.metadata.get("tags", [])] for cell in code]
     return hashlib.sha256(json.dumps(essence).encode()).hexdigest()
 
 
-def cells(notebook):
+def cells(notebook: Path) -> list[nbformat.NotebookNode]:
     """The cells of the file; ValueError naming it if it is no notebook."""
     try:
         return nbformat.read(notebook, as_version=4).cells
@@ -148,13 +151,13 @@ def cells(notebook):
         raise ValueError(f"{notebook.name} is no notebook: {first_line(str(error))}") from None
 
 
-def first_line(text):
+def first_line(text: str) -> str:
     """The first line that says something, without papermill's notes and Python's comments."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith("#")), lines[0] if lines else "")
 
 
-def _set_by(statement):
+def _set_by(statement: ast.stmt) -> dict[str, Any]:
     """The names that a statement assigns, with what stands for their value.
 
     Those inside its blocks too, but not those of loops, comprehensions and functions.
@@ -162,8 +165,10 @@ def _set_by(statement):
     if isinstance(statement, ast.AnnAssign) and statement.value is None:
         return {}
     if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-        value, found = statement.value, {}
-        for target in getattr(statement, "targets", None) or [statement.target]:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        value = statement.value
+        found: dict[str, Any] = {}
+        for target in targets:
             found |= dict.fromkeys(_stored(target), value)
             if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):  # a, b = 1, 2
                 found |= {t.id: v for t, v in zip(target.elts, value.elts) if type(t) is ast.Name}
@@ -171,19 +176,19 @@ def _set_by(statement):
     return dict.fromkeys(_stored(statement), statement)
 
 
-def _stored(node):
+def _stored(node: ast.AST) -> list[str]:
     """The names below a node of the syntax tree that it assigns."""
     if isinstance(node, ast.Name):
         return [node.id] * isinstance(node.ctx, ast.Store)
     if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.comprehension)):
         return []
-    inside = ast.iter_child_nodes(node)
+    inside = [*ast.iter_child_nodes(node)]
     if isinstance(node, ast.For):
         inside = [*node.body, *node.orelse]
     return [name for child in inside for name in _stored(child)]
 
 
-def _changed_by(statement, known):
+def _changed_by(statement: ast.stmt, known: bool) -> Iterator[str]:
     """The names whose content it may change: ``a[0] = 1``, ``a.append(1)``, ``shuffle(a)``."""
     for node in ast.walk(statement):
         if isinstance(statement, ast.Expr) and not known and isinstance(node, ast.Name):
@@ -196,7 +201,7 @@ def _changed_by(statement, known):
                     yield node.id
 
 
-def _ran(statement, namespace):
+def _ran(statement: ast.stmt, namespace: dict[str, Any]) -> bool:
     """Run a statement; whether plain Python was enough."""
     if any(isinstance(node, ast.Try) for node in ast.walk(statement)):
         return False  # what is missing here would take the other branch
@@ -209,7 +214,7 @@ def _ran(statement, namespace):
     return True
 
 
-def _is_literal(node):
+def _is_literal(node: ast.AST) -> bool:
     try:
         ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):

@@ -3,8 +3,11 @@
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from ..progress import heartbeat
+from .plan import Run
 
 
 class Overview:
@@ -14,21 +17,22 @@ class Overview:
     plain line appears once a minute.
     """
 
-    def __init__(self, runs):
+    def __init__(self, runs: Sequence[Run]) -> None:
         self.total = len(runs)
         self.width = max((len(label(run)) for run in runs), default=0)
-        self.counts = {}
-        self._running, self._lock, self._terminal = {}, threading.Lock(), sys.stdout.isatty()
+        self.counts: dict[str, int] = {}
+        self._running: dict[str, tuple[str, str, str]] = {}
+        self._lock, self._terminal = threading.Lock(), sys.stdout.isatty()
 
-    def beating(self):
+    def beating(self) -> AbstractContextManager[None]:
         return heartbeat(self._describe)
 
-    def at(self, run, cell, of, line):
+    def at(self, run: Run, cell: int, of: int, line: str) -> None:
         """A run has reached a cell."""
         with self._lock:
             self._running[run.id] = (run.title or run.id, f"cell {cell} of {of}", line)
 
-    def ended(self, run, end, hint):
+    def ended(self, run: Run, end: dict, hint: str) -> None:
         """A run has ended; `hint` stands below what went wrong."""
         with self._lock:
             self._running.pop(run.id, None)
@@ -42,17 +46,17 @@ class Overview:
             text += "\n" + textwrap.indent(f"{end['why']}\n{hint}", "  ")
         self.say(text)
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         if self._terminal:
             text = f"\r\033[K{text}"  # over the line that is renewed
         print(text, flush=True)
 
-    def summary(self):
+    def summary(self) -> str:
         """``3 ok, 1 failed``"""
         kinds = [kind for kind in ("ok", "failed", "done already") if kind in self.counts]
         return ", ".join(f"{self.counts[kind]} {kind}" for kind in kinds) or "nothing to do"
 
-    def _describe(self, seconds):
+    def _describe(self, seconds: float) -> str:
         with self._lock:
             running = list(self._running.values())
             done = sum(self.counts.values())
@@ -66,12 +70,12 @@ class Overview:
         return "; ".join([text, *(f"{name} {place}" for name, place, _ in running)])
 
 
-def label(run):
+def label(run: Run) -> str:
     """How a run is called in a list."""
     return f"{run.id}  {run.title}" if run.title else run.id
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

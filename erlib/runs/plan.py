@@ -6,7 +6,9 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..notebook import paths
 from ..notebook.parameters import from_text, suggestion, typed
@@ -31,12 +33,12 @@ class Run:
     place: str = ""  #: its path in the companion, if it is one of its notebooks
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """All parameters, the notebook's defaults included."""
         return self.defaults | self.settings | self.overrides
 
     @property
-    def command(self):
+    def command(self) -> str:
         """The command line that repeats this run."""
         words = ["erlib", "run", self.known_as or self.id, "--profile", self.profile]
         for name, value in self.overrides.items():
@@ -44,7 +46,12 @@ class Run:
         return shlex.join(words)
 
 
-def plan(selection=(), *, profile="quick", overrides=None):
+def plan(
+    selection: Sequence[str | Path] = (),
+    *,
+    profile: str = "quick",
+    overrides: dict[str, Any] | None = None,
+) -> list[Run]:
     """The list of :class:`Run` that ``selection`` means, in the order of the numbers.
 
     ``selection`` holds numbers (``"3"``, ``"03"``), ranges (``"1-3"``), stems of notebooks or ids
@@ -70,9 +77,9 @@ def plan(selection=(), *, profile="quick", overrides=None):
     return [_checked(run) for run in _of_different_names(runs)]
 
 
-def _of_different_names(runs):
+def _of_different_names(runs: Sequence[Run]) -> list[Run]:
     """The runs, each once: the name is that of the files of a run."""
-    found = {}
+    found: dict[str, Run] = {}
     for run in runs:
         first = found.setdefault(run.id, run).notebook
         if first.resolve() != run.notebook.resolve():
@@ -83,7 +90,7 @@ def _of_different_names(runs):
     return list(found.values())
 
 
-def _is_elsewhere(word):
+def _is_elsewhere(word: str | Path) -> bool:
     file = Path(word)
     return (
         file.suffix == ".ipynb"
@@ -92,7 +99,7 @@ def _is_elsewhere(word):
     )
 
 
-def _of_the_companion(profile, overrides):
+def _of_the_companion(profile: str, overrides: dict[str, Any] | None) -> list[Run]:
     notebooks = find_notebooks()
     settings = _full_settings(notebooks) if profile == "full" else {}
     runs = []
@@ -105,7 +112,7 @@ def _of_the_companion(profile, overrides):
     return runs
 
 
-def _checked(run):
+def _checked(run: Run) -> Run:
     """The run with its values as the notebook will take them."""
     declared = Declared(run.notebook)
     try:
@@ -120,7 +127,7 @@ def _checked(run):
     )
 
 
-def _full_settings(notebooks):
+def _full_settings(notebooks: Sequence[Path]) -> dict[str, dict]:
     """Parameters by run id, one for each YAML file of the full profile."""
     stems = {notebook.stem for notebook in notebooks}
     settings = {}
@@ -138,7 +145,7 @@ def _full_settings(notebooks):
     return settings
 
 
-def _select(runs, selection):
+def _select(runs: list[Run], selection: Sequence[str | Path]) -> list[Run]:
     if not selection:
         return runs
     chosen = set()

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import namedtuple
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -28,10 +29,11 @@ from ..notebook.record import write_json
 FATAL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EROFS, errno.EDQUOT))
 
 _mine = threading.local()  # the process of this thread
-_processes, _stopped = set(), threading.Event()
+_processes: set[subprocess.Popen] = set()
+_stopped = threading.Event()
 
 
-def perform(order, tell=None):
+def perform(order: dict, tell: Callable | None = None) -> dict:
     """Do one run; returns how it ended.
 
     `order` is a dict: the ``run``, its ``folder``, the ``place`` of its notebook, ``threads``, the
@@ -57,19 +59,19 @@ def perform(order, tell=None):
     return end
 
 
-def stop_all():
+def stop_all() -> None:
     """Stop all processes, and let no run begin until `start_again`."""
     _stopped.set()
     for process in list(_processes):
         stop_tree(process.pid)
 
 
-def start_again():
+def start_again() -> None:
     """Undo `stop_all`, for the next batch."""
     _stopped.clear()
 
 
-def stop_tree(pid):
+def stop_tree(pid: int) -> None:
     """Kill a process and all that it started: a kernel outlives the process that began it."""
     try:
         process = psutil.Process(pid)
@@ -81,11 +83,12 @@ def stop_tree(pid):
             each.kill()
 
 
-def _follow(order, tell):
+def _follow(order: dict, tell: Callable) -> dict:
     """Hand the run to the process of this thread, and read what it tells until it has ended."""
     if _stopped.is_set():
         return {"end": "stopped"}
     process = _process()
+    assert process.stdin and process.stdout
     late = threading.Event()
     timer = threading.Timer(order["limit"] or 0, _stop_late, [process, late])
     end, place = None, "before its first cell"
@@ -119,7 +122,7 @@ def _follow(order, tell):
     return {"end": "failed", "why": f"{_death(process.returncode)} {place}"}
 
 
-def _process():
+def _process() -> subprocess.Popen:
     """The process that does the runs of this thread; a new one if there is none (any more)."""
     process = getattr(_mine, "process", None)
     if process is None or process.poll() is not None:
@@ -137,28 +140,32 @@ def _process():
     return process
 
 
-def _stop_late(process, late):
+def _stop_late(process: subprocess.Popen, late: threading.Event) -> None:
     late.set()
     stop_tree(process.pid)
 
 
-def _death(code):
+def _death(code: int) -> str:
     if code < 0:
         return f"its process was killed (signal {-code}; out of memory, perhaps)"
     return f"its process ended with code {code}"
 
 
-def _import_path():
+def _import_path() -> str:
     """Where erlib is, for a process that starts in another folder, installed or not."""
     here = str(Path(__file__).parents[2])
     return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
 
 
-Workers = namedtuple("Workers", ["submit", "capacity"])
+class Workers(NamedTuple):
+    """What performs runs; see `executor`."""
+
+    submit: Callable[..., Any]
+    capacity: Callable[[], int]
 
 
 @contextlib.contextmanager
-def executor(folder, *, jobs=1, dask=None):
+def executor(folder: Path, *, jobs: int = 1, dask: str | None = None) -> Iterator[Workers]:
     """Yield `Workers`: ``submit(order, tell)`` returns a future, ``capacity()`` how many at once.
 
     `dask` is the address of a scheduler, or ``local:N`` for N workers on this machine. Raises
@@ -184,7 +191,7 @@ def executor(folder, *, jobs=1, dask=None):
         )
 
 
-def workers_of(dask):
+def workers_of(dask: str) -> int | None:
     """How many workers ``local:N`` asks for; None for an address."""
     kind, _, count = dask.partition(":")
     if "://" in dask:
@@ -197,7 +204,7 @@ def workers_of(dask):
 
 
 @contextlib.contextmanager
-def _client(dask):
+def _client(dask: str) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -221,7 +228,7 @@ def _client(dask):
                 client.run(stop_all)
 
 
-def _check(client, folder):
+def _check(client: Any, folder: Path) -> None:
     """Complain now of what would make every run fail."""
     if not client.nthreads():
         raise ValueError("the scheduler of dask has no workers")
@@ -233,5 +240,5 @@ def _check(client, folder):
             raise ValueError(f"worker {worker} does not see {folder}: use a folder that all share")
 
 
-def _seen_by_worker(folder):
+def _seen_by_worker(folder: str) -> tuple[dict, bool]:
     return code_state(all_modules()), Path(folder).is_dir()

@@ -2,17 +2,20 @@
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from ..notebook.record import CHANNEL, write_atomically
 from .execute import NotebookFailed, execute
 from .overview import Overview
+from .plan import Run
 
 
-def refresh(runs, *, timeout=None):
+def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
     """Execute the notebooks of ``runs`` with their defaults, store the outputs in place, and return
     the ids of those that failed.
 
@@ -22,7 +25,8 @@ def refresh(runs, *, timeout=None):
     failed, overview = [], Overview(runs)
     with overview.beating():
         for each in runs:
-            start, end = time.monotonic(), {"end": "ok"}
+            start = time.monotonic()
+            end: dict = {"end": "ok"}
             try:
                 _refresh_one(each.notebook, partial(overview.at, each), timeout)
             except NotebookFailed as failure:
@@ -33,10 +37,12 @@ def refresh(runs, *, timeout=None):
     return failed
 
 
-def _refresh_one(notebook, cell_started, timeout):
+def _refresh_one(
+    notebook: Path, cell_started: Callable[[int, int, str], object], timeout: float | None
+) -> None:
     before = notebook.read_bytes()
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
         executed = execute(
             notebook,
             scratch / notebook.name,
@@ -52,7 +58,7 @@ def _refresh_one(notebook, cell_started, timeout):
     write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
 
 
-def _with_outputs(notebook, executed):
+def _with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
     """The notebook with the outputs of its executed copy and without traces of the execution."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata.kernelspec = {
@@ -70,9 +76,9 @@ def _with_outputs(notebook, executed):
     return notebook
 
 
-def _merge_streams(outputs):
+def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Join neighbouring pieces of one stream: where they are cut depends on timing."""
-    merged = []
+    merged: list[NotebookNode] = []
     for output in outputs:
         last = merged[-1] if merged else None
         if last and output.output_type == "stream" == last.output_type and output.name == last.name:

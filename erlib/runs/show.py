@@ -2,6 +2,7 @@
 
 import glob
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..notebook import paths
@@ -12,7 +13,7 @@ from .plan import Run
 LINES = 12  # of a table, of a log
 
 
-def find(name, folders=None):
+def find(name: str, folders: Iterable[str | Path] | None = None) -> Path:
     """The file of the run called `name`, an id, the beginning of one or of its hash, or a file.
 
     Looked for in `folders`, or in all of ``runs/`` here and in the companion, newest first. Raises
@@ -20,10 +21,10 @@ def find(name, folders=None):
     """
     if Path(name).suffix == ".json" and Path(name).is_file():
         return Path(name)
+    places = [Path(folder) for folder in folders or ()]
     if not folders:
         of_runs = {path.resolve() for path in (paths.RUNS, Path("runs"))}
-        folders = sorted((each for runs in of_runs for each in runs.glob("*/")), key=_age)
-    places = [Path(folder) for folder in folders]
+        places = sorted((each for runs in of_runs for each in runs.glob("*/")), key=_age)
     for place in places:
         files = [
             file
@@ -44,7 +45,7 @@ def find(name, folders=None):
     raise ValueError(f"no run {name!r} in {', '.join(map(str, places))}")
 
 
-def describe(file):
+def describe(file: Path) -> str:
     """The run of this file in some lines of text."""
     result = read_result(file)
     if result is None:
@@ -76,7 +77,7 @@ def describe(file):
     return "\n".join(lines)
 
 
-def notebook_of(file):
+def notebook_of(file: Path) -> Path:
     """The executed notebook of the run of this file; ValueError if there is none."""
     notebook = file.with_name(f"{_id(file)}.ipynb")
     if not notebook.is_file():
@@ -84,7 +85,7 @@ def notebook_of(file):
     return notebook
 
 
-def _describe_failure(file):
+def _describe_failure(file: Path) -> str:
     try:
         failure = json.loads(file.with_name(f"{_id(file)}.failed").read_text("utf-8"))
     except (FileNotFoundError, ValueError):
@@ -109,19 +110,19 @@ def _describe_failure(file):
     return "\n".join([*lines, *_files(file, _id(file))])
 
 
-def _files(file, id):
+def _files(file: Path, id: str) -> list[str]:
     figures = sorted((file.parent / "figures" / id).glob("*.png"))
     there = [file.with_name(f"{id}.ipynb"), file.with_name(f"{id}.log"), *figures]
     return [str(each) for each in there if each.is_file()]
 
 
-def _id(file):
+def _id(file: Path) -> str:
     return file.stem
 
 
-def _age(folder):
+def _age(folder: Path) -> float:
     return -folder.stat().st_mtime
 
 
-def _shortened(text, width=90):
+def _shortened(text: str, width: int = 90) -> str:
     return text if len(text) <= width else text[: width - 4] + " ..."

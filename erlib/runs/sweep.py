@@ -12,17 +12,23 @@ import json
 import math
 import re
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..notebook.parameters import QUOTED, Typed, from_text, from_typed, typed
 from .declared import Declared
 from .folder import runs_folder
-from .plan import plan
+from .plan import Run, plan
+
+TakesText = Callable[[str, str], bool]
 
 MOST = 1_000_000  # points; more are a slip of the pen
 
 
-def plan_sweep(selection, axes, fixed=None):
+def plan_sweep(
+    selection: str, axes: Sequence[str], fixed: dict[str, Any] | None = None
+) -> list[Run]:
     """The list of `Run` of all points of a grid, the last axis varying fastest.
 
     Parameters
@@ -57,7 +63,7 @@ def plan_sweep(selection, axes, fixed=None):
     return [_run_at(declared, found[0], fixed, point) for point in points]
 
 
-def size_of(axes, takes_text=None):
+def size_of(axes: Sequence[str], takes_text: TakesText | None = None) -> int:
     """How many points these axes have, before any of them is made.
 
     >>> size_of(["hidden=10,20", "seed=0:10"])
@@ -66,7 +72,9 @@ def size_of(axes, takes_text=None):
     return math.prod(len(read_axis(text, takes_text=takes_text)[1]) for text in axes)
 
 
-def read_axis(text, what="grid", takes_text=None):
+def read_axis(
+    text: str, what: str = "grid", takes_text: TakesText | None = None
+) -> tuple[str, list]:
     """The name and the values of an axis.
 
     Values are separated by commas, each as after ``-p`` (`erlib.notebook.parameters.from_typed`);
@@ -81,7 +89,7 @@ def read_axis(text, what="grid", takes_text=None):
     Raises ValueError if there is no name, no value, or a value cannot be read.
     """
     name, items = split_axis(text, what)
-    found = []
+    found: list = []
     for item in items:
         if takes_text and takes_text(name, item):
             found.append(item)
@@ -93,7 +101,7 @@ def read_axis(text, what="grid", takes_text=None):
     return name, found
 
 
-def split_axis(text, what):
+def split_axis(text: str, what: str) -> tuple[str, list[Typed]]:
     """The name of an axis, and each of its values as it was `Typed`."""
     name, mark, values = text.partition("=")
     name = name.strip()
@@ -107,7 +115,7 @@ def split_axis(text, what):
     return name, items
 
 
-def counted(item):
+def counted(item: str) -> list | range:
     """The value of an item of an axis, in a list, or the range that it stands for."""
     numbers = re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", item)
     if not numbers:
@@ -118,7 +126,7 @@ def counted(item):
     return range(start, end, step)
 
 
-def read_fixed(file):
+def read_fixed(file: str | Path) -> dict[str, Any]:
     """Parameters from a YAML file, a mapping of names to values."""
     try:
         values = from_text(Path(file).read_text(encoding="utf-8"))
@@ -129,17 +137,17 @@ def read_fixed(file):
     return values or {}
 
 
-def default_folder(runs):
+def default_folder(runs: Sequence[Run]) -> Path:
     """The folder of a sweep that names none: the same again for the same notebook."""
     return runs_folder(runs) / f"sweep-{runs[0].notebook.stem}"
 
 
-def point_text(values):
+def point_text(values: dict[str, Any]) -> str:
     """``hidden=10 seed=3``, each as it can be typed after ``--grid``."""
     return " ".join(f"{name}={_short(value)}" for name, value in values.items())
 
 
-def _run_at(declared, whole, fixed, point):
+def _run_at(declared: Declared, whole: Run, fixed: dict[str, Any], point: dict[str, Any]) -> Run:
     parameters = declared.defaults | fixed | point
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
     return dataclasses.replace(
@@ -151,7 +159,7 @@ def _run_at(declared, whole, fixed, point):
     )
 
 
-def _split(values):
+def _split(values: str) -> list[Typed]:
     """The items between commas that are in no quotes or brackets; a last comma ends the last."""
     items, item, depth, at = [], "", 0, 0
     while at < len(values):
@@ -172,12 +180,12 @@ def _split(values):
     return [Typed(item.strip()) for item in items]
 
 
-def _short(value):
+def _short(value: Any) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     text = typed(value) if isinstance(value, str) else _compact(value)
     return shlex.quote(_compact(value) if "," in text and isinstance(value, str) else text)
 
 
-def _compact(value):
+def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,12 +1,17 @@
 """A swept quantity against a parameter, with a line for each value of the others."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 
 from ..notebook import plots
 from ..notebook.tables import select
 
 
-def plot(groups, by, value, file, *, log=False):
+def plot(
+    groups: list[dict], by: Sequence[str], value: str, file: str | Path, *, log: bool = False
+) -> None:
     """Draw the mean of `value` with its 95 % interval against the first column of `by`.
 
     `groups` are those of `erlib.runs.collect.means`. A line for each combination of the other

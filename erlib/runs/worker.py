@@ -20,7 +20,9 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -37,14 +39,14 @@ from .processes import stop_tree
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def main():
+def main() -> None:
     """Do the runs that standard input names, until it closes."""
-    orders = queue.Queue()
+    orders: queue.Queue[dict] = queue.Queue()
     threading.Thread(target=_read, args=[orders], daemon=True).start()
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # as standard error does
 
-    def tell(**event):
+    def tell(**event: Any) -> None:
         print(json.dumps(event), file=told, flush=True)
 
     while True:
@@ -58,7 +60,7 @@ def main():
         tell(**end)
 
 
-def outcome_of(run, folder, order, tell):
+def outcome_of(run: Run, folder: Path, order: dict, tell: Callable) -> dict:
     """Do the run unless another process is at it; the event that says how it ended."""
     lock = FileLock(folder / ".locks" / run.id, timeout=-1 if order["wait"] else 0)
     began = time.monotonic()
@@ -84,7 +86,7 @@ def outcome_of(run, folder, order, tell):
     return end | {"seconds": round(time.monotonic() - began, 1)}
 
 
-def do(run, folder, order, tell):
+def do(run: Run, folder: Path, order: dict, tell: Callable) -> None:
     """Execute the notebook into the folder, and write its result."""
     result = result_file(run, folder)
     if order["force"]:
@@ -128,7 +130,7 @@ def do(run, folder, order, tell):
                 raise
             print(f"{failure}\nthe kernel did not start; once more", file=sys.stderr, flush=True)
             time.sleep(1)
-    left = read_channel(channel)
+    found = read_channel(channel)
     write_json(
         result,
         {
@@ -142,12 +144,12 @@ def do(run, folder, order, tell):
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
             "threads": threads,
-            "recorded": left["recorded"],
-            "data": left["data"],
+            "recorded": found["recorded"],
+            "data": found["data"],
             # A notebook that does not call print_environment ran in a process like this one, but
             # for the number of torch threads, and may have loaded any module.
-            "environment": left["environment"] or environment() | {"torch_threads": None},
-            "code": left["code"] or code_state(all_modules()),
+            "environment": found["environment"] or environment() | {"torch_threads": None},
+            "code": found["code"] or code_state(all_modules()),
         },
     )
     channel.unlink(missing_ok=True)
@@ -156,12 +158,12 @@ def do(run, folder, order, tell):
         figures.rmdir()  # if it drew none
 
 
-def _command(run, order):
+def _command(run: Run, order: dict) -> str:
     threads = f" --threads {order['threads']}" if order["threads"] else ""
     return run.command + threads + ("" if order["verdicts"] else " --no-verdicts")
 
 
-def _read(orders):
+def _read(orders: queue.Queue) -> None:
     for line in sys.stdin:
         orders.put(json.loads(line))
     stop_tree(os.getpid())

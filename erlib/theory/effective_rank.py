@@ -4,10 +4,11 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
+from ..checks import Array
 
 
 @own_arithmetic
-def effective_rank(outputs, delta=0.01):
+def effective_rank(outputs: Array, delta: float = 0.01) -> int:
     r"""Return the effective rank of `outputs` `[n, d]`: directions that hold 1 - delta of them.
 
     .. math:: \mathrm{srank}_\delta = \min \Big\{ k : \frac{\sum_{i \le k} s_i}{\sum_i s_i}

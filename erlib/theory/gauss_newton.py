@@ -4,11 +4,15 @@ import torch
 
 from .. import checks
 from ..arithmetic import own_arithmetic
-from .gradient import checked, copied_parameters, finite, forward, least_squares
+from ..checks import Array
+from ..network import ERNetwork
+from .gradient import Changes, checked, copied_parameters, finite, forward, least_squares
 
 
 @own_arithmetic
-def gauss_newton_changes(network, x, target, *, ridge=0.0):
+def gauss_newton_changes(
+    network: ERNetwork, x: Array, target: Array, *, ridge: float = 0.0
+) -> Changes:
     r"""Return the Gauss-Newton step of each layer of `network`, the others standing still.
 
     With :math:`J_l` the Jacobian of all outputs with respect to weight and bias of layer l,
@@ -32,7 +36,7 @@ def gauss_newton_changes(network, x, target, *, ridge=0.0):
     """
     ridge = checks.not_negative("ridge", ridge)
     x, target = checked(network, x, target)
-    parameters = [
+    parameters: list = [
         tuple(None if p is None else p.detach() for p in pair)
         for pair in copied_parameters(network)
     ]

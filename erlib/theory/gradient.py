@@ -26,9 +26,13 @@ from torch.nn import functional
 from .. import checks
 from ..activations import activation
 from ..arithmetic import own_arithmetic
+from ..checks import Array
 from ..layers import dense_only
 from ..network import ERNetwork
 from ..rounding import CONSTANT
+
+#: Of each layer, for weight `[d_in, d_out]` and bias `[d_out]`.
+Changes = list[tuple[torch.Tensor, torch.Tensor | None]]
 
 # Units as torch has them, with 1/f'(0), the limit of the ratio where output and field are both 0
 # (a silent ReLU unit has none and keeps its field).
@@ -79,8 +83,15 @@ class _InverseMap(torch.autograd.Function):
 
 @own_arithmetic
 def gradient_changes(
-    network, x, target, *, factor="ratio", inverse="pinv", precondition=True, ridge=0.0
-):
+    network: ERNetwork,
+    x: Array,
+    target: Array,
+    *,
+    factor: str = "ratio",
+    inverse: str = "pinv",
+    precondition: bool = True,
+    ridge: float = 0.0,
+) -> Changes:
     r"""Return what one gradient step adds to each layer of `network`, which is left unchanged.
 
     With the defaults this is the ER update that `ERNetwork.changes` computes by reflecting,
@@ -152,19 +163,19 @@ def gradient_changes(
     return finite(changes)
 
 
-def least_squares(a, b):
+def least_squares(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """The smallest u with a u nearest b, by QR with column pivoting.
 
     By scipy: torch's own gelsy starts from stale pivots (pytorch issue 187411), and in 2.13 gave
     wrong solutions where a is singular.
     """
     rounding = 16 * max(a.shape) * torch.finfo(a.dtype).eps
-    a, b = a.detach().numpy(), b.detach().numpy()
-    u, *_ = linalg.lstsq(a, b, cond=rounding, lapack_driver="gelsy", check_finite=False)
+    arrays = a.detach().numpy(), b.detach().numpy()
+    u, *_ = linalg.lstsq(*arrays, cond=rounding, lapack_driver="gelsy", check_finite=False)
     return torch.from_numpy(u)
 
 
-def checked(network, x, target):
+def checked(network: ERNetwork, x: Array, target: Array) -> tuple[torch.Tensor, torch.Tensor]:
     """x and target as tensors in the dtype of the network, or ValueError."""
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
@@ -184,7 +195,7 @@ def checked(network, x, target):
     return x.to(first.dtype), target.to(first.dtype)
 
 
-def copied_parameters(network):
+def copied_parameters(network: ERNetwork) -> list:
     """Copies of weight `[d_in, d_out]` and bias of each layer that collect their gradients."""
     return [
         tuple(
@@ -195,7 +206,9 @@ def copied_parameters(network):
     ]
 
 
-def forward(network, parameters, x, factor, inverse):
+def forward(
+    network: ERNetwork, parameters: list, x: torch.Tensor, factor: str, inverse: str
+) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Inputs of each layer, and the outputs of the last."""
     inputs = []
     for layer, (weight, bias) in zip(network.layers, parameters):
@@ -225,7 +238,7 @@ def _divide(weight, bias, x, ridge):
     return weight, None if bias is None else bias / len(x) - centre @ weight
 
 
-def finite(changes):
+def finite(changes: Changes) -> Changes:
     """The changes, or ValueError if they hold NaN or Inf."""
     for number, change in enumerate(changes, start=1):
         for part in change:

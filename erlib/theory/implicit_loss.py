@@ -4,8 +4,10 @@ import numpy as np
 import torch
 
 from .. import checks
+from ..activations import Activation
 from ..activations import activation as activation_by_name
 from ..arithmetic import own_arithmetic
+from ..checks import Same
 from ..reflect import reflected
 
 # Gauss-Legendre nodes and weights on [0, 1]. The error falls with the distance of the poles of g,
@@ -14,7 +16,7 @@ _NODES = [(float((1 + u) / 2), float(w / 2)) for u, w in zip(*np.polynomial.lege
 
 
 @own_arithmetic
-def implicit_loss(h, target, activation="tanh"):
+def implicit_loss(h: Same, target: Same, activation: str | Activation = "tanh") -> Same:
     r"""Return the loss of each sample and unit whose downhill force is ER's step.
 
     Reflection moves a field from h to h*. The loss is the work against that move,
