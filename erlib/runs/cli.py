@@ -397,3 +397,19 @@ def readme():
 
     with _mistakes_as_usage_errors():
         click.echo("README.md renewed" if renew() else "README.md is up to date")
+
+
+@main.command()
+@click.option("--page", is_flag=True, help="Write docs/claims.md, and print nothing.")
+def claims(page):
+    """Check the claims of claims.yaml against the committed tables."""
+    from ..notebook.paths import ROOT
+    from .claims import as_page, as_text, judge
+
+    with _mistakes_as_usage_errors():
+        judged = judge()
+        if page:
+            (ROOT / "docs/claims.md").write_text(as_page(judged), encoding="utf-8")
+        else:
+            click.echo(as_text(judged))
+    sys.exit(0 if all(check["ok"] for claim in judged for check in claim["checks"]) else 1)
