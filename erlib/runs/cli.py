@@ -347,7 +347,7 @@ def show(run, out, in_lab):
 @click.argument("selection", nargs=-1)
 @_timeout
 def refresh(selection, timeout):
-    """Renew the stored outputs and figures of notebooks.
+    """Renew the stored outputs of notebooks.
 
     SELECTION is as in `erlib run`.
     """
