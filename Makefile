@@ -9,13 +9,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test full lab refresh readme bench comparison clean distclean
+.PHONY: help reproduce check lint test full lab refresh readme bench comparison clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 reproduce: $(INSTALLED) ## run all notebooks with their defaults, into a new folder below runs/
 	$(BIN)/erlib run
+
+check: lint ## check style, layout and types, and run the fast tests
+	$(BIN)/pytest -m "not slow" tests erlib
+
+lint: $(INSTALLED) ## check style, layout and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 test: $(INSTALLED) ## run all tests, and all notebooks against their stored outputs
 	$(BIN)/pytest
@@ -26,7 +34,7 @@ full: $(INSTALLED) ## run all notebooks on the full data sets, into a new folder
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks/00_overview.ipynb
 
-refresh: $(INSTALLED) ## renew the stored outputs and figures of all notebooks
+refresh: $(INSTALLED) ## renew the stored outputs of all notebooks
 	$(BIN)/erlib refresh
 
 readme: $(INSTALLED) ## write the collected results into the table of README.md
@@ -46,7 +54,7 @@ comparison: $(INSTALLED) ## compare ER on small tables with other methods and th
 	$(BIN)/python benchmarks/tabular.py
 
 clean: ## remove runs/ and caches; data/ and .venv stay
-	rm -rf runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf runs .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find erlib tests notebooks benchmarks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 

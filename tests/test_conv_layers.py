@@ -149,6 +149,7 @@ def jacobian(found, below):
     return matrix.reshape(-1, below.numel()).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_the_tangent_is_the_jacobian_and_its_inverses_are_the_family(make):
     found, below = make(), draw(3, 2, 7, 6)

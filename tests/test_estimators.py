@@ -127,6 +127,7 @@ def checked():
     return dict(zip(CHECKED, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", CHECKED)
 def test_every_check_of_scikit_learn_passes(checked, model):
     assert "check_array_api_input" in [name for name, _, _ in checked[model]]

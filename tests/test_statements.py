@@ -104,6 +104,7 @@ def rises(found):
     return int((found[1:] > found[:-1] + 1e-12 * (1 + abs(found[:-1]))).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ridge", [0.0, 0.3], ids="ridge={}".format)
 @pytest.mark.parametrize("name", ["tanh", "erf", "softsign", "identity"])
 def test_s3_no_update_raises_the_implicit_loss(name, ridge):
@@ -386,6 +387,7 @@ def test_s7_the_factor_along_the_true_weights_for_gaussian_inputs():
 # ---------------------------------------------------------------- the first update
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(seed=seeds, scale=st.floats(0.05, 3))
 def test_the_error_of_the_first_update_is_bounded_by_the_largest_field(seed, scale):

@@ -52,6 +52,7 @@ def test_embedded_parts_are_stratified_disjoint_and_interleaved(name):
     assert data.y_train[:1000].bincount().tolist() == [100] * 10
 
 
+@pytest.mark.slow
 def test_embedded_data_need_no_torchvision():
     code = """
 import sys, erlib.data.named

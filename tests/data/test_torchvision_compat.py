@@ -91,6 +91,7 @@ def test_any_other_failure_is_passed_on(fake_torchvision, library_calls, error):
     assert library_calls == []
 
 
+@pytest.mark.slow
 def test_installed_torchvision_works_after_an_import_that_failed():
     """In a process of its own, as a notebook that first tried the plain import would do it."""
     code = """

@@ -45,6 +45,7 @@ def test_a_draw_changes_one_spin_at_times_of_one_parity_only():
     assert bool((changed[:, 1] == 1).all()) and bool((changed[:, 0] % 2 == 0).all())
 
 
+@pytest.mark.slow
 def test_a_hidden_spin_is_found_again_and_guesses_are_not():
     s = ising.simulate(ising.couplings(8, 3.0, seed=4), 800)
     found = infer_hidden(s[:, :7], 1, sweeps=25, seed=0)

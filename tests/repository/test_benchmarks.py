@@ -49,6 +49,7 @@ def test_holm_by_hand(tabular):
     assert tabular.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_published_package_is_not_needed_and_a_run_goes_on(tabular, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "expectation_reflection", None)  # as if not installed
@@ -82,12 +83,14 @@ def test_speed_without_the_package(tabular, tmp_path, monkeypatch, capsys):
     assert "| breast_cancer | ERClassifier()" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_stream():
     command = [sys.executable, FOLDER / "stream.py", "--rows", "500", "--columns", "5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("500 rows") == 1 and done.stdout.count("accuracy 0.") == 2
 
 
+@pytest.mark.slow
 def test_long_trainings_are_chosen_on_a_validation_split_and_not_run_twice(tmp_path):
     command = [sys.executable, FOLDER / "cifar10_long.py", "--dataset", "digits", "--device", "cpu"]
     command += ["--channels", "4", "--passes", "1", "--workers", "2", "--output", tmp_path]

@@ -308,6 +308,7 @@ def test_only_what_may_differ_is_blurred(printed, compared):
     assert sanitized(printed) == compared
 
 
+@pytest.mark.slow
 def test_threads(tmp_path):
     """The number of threads changes no printed digit of a notebook that trains networks."""
     name = "03_one_update"

@@ -185,6 +185,28 @@ def test_links_of_the_readme_lead_somewhere():
     assert not [target for target in targets if not (paths.ROOT / target).exists()]
 
 
+# ---- style, layout and types --------------------------------------------------------------------
+
+
+def steps_of(target):
+    """What a target of the Makefile requires, and its commands."""
+    found = re.search(rf"^{target}:([^#\n]*)[^\n]*\n((?:\t.*\n)*)", text("Makefile"), re.M)
+    return found[1].split(), re.findall(r"^\t(.*)$", found[2], re.M)
+
+
+def test_style_and_types_are_checked_by_the_same_commands_everywhere():
+    _, commands = steps_of("lint")
+    assert {command.split()[0] for command in commands} == {"$(BIN)/ruff", "$(BIN)/mypy"}
+    assert "lint" in steps_of("check")[0]
+    assert re.search(r"^make lint\nmake test$", text(".ci/run"), re.M)
+    (hooks,) = yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
+    entries = [hook["entry"].replace(".venv/bin", "$(BIN)") for hook in hooks["hooks"]]
+    assert entries == commands
+    for workflow, command in (("check", "make check"), ("nightly", ".ci/run")):
+        (job,) = yaml.safe_load(text(f".github/workflows/{workflow}.yml"))["jobs"].values()
+        assert job["steps"][-1] == {"run": command}
+
+
 # ---- what is committed --------------------------------------------------------------------------
 
 

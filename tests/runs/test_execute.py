@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import nbformat
+import pytest
 from small_notebooks import result_of, write_notebook
 
 from erlib.notebook import paths
@@ -15,6 +16,8 @@ from erlib.runs.batch import run
 from erlib.runs.plan import plan
 from erlib.runs.show import describe, find
 from erlib.runs.worker import THREAD_VARIABLES
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_kernel_is_this_interpreter_in_the_notebooks_folder(batch):

@@ -22,6 +22,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from erlib.runs.collect import read_runs, rows_of
 
+pytestmark = pytest.mark.slow
+
 WORK = """
 import json, os, time
 from pathlib import Path

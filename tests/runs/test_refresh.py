@@ -1,11 +1,14 @@
 """Renewing the committed outputs."""
 
 import nbformat
+import pytest
 from small_notebooks import write_notebook
 
 from erlib.notebook import paths
 from erlib.runs.plan import plan
 from erlib.runs.refresh import refresh
+
+pytestmark = pytest.mark.slow
 
 
 def test_refresh_stores_clean_outputs(place):
