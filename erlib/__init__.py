@@ -25,6 +25,7 @@ found. `erlib.sequential` is the named variant that trains in mini-batches witho
 import importlib
 import sys
 import types
+import typing
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,19 @@ _MODULES = {
     "regress": "regress",
 }
 __all__ = list(_MODULES)
+if typing.TYPE_CHECKING:  # the same, for those who read types
+    from .activations import activation as activation
+    from .data.named import Dataset as Dataset
+    from .data.named import load as load
+    from .estimators import ERClassifier as ERClassifier
+    from .estimators import ERRegressor as ERRegressor
+    from .invert import invert as invert
+    from .network import ERNetwork as ERNetwork
+    from .notebook.parameters import parameter as parameter
+    from .notebook.record import record as record
+    from .reflect import reflect as reflect
+    from .regress import Moments as Moments
+    from .regress import regress as regress
 
 
 class _Package(types.ModuleType):

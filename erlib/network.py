@@ -425,7 +425,7 @@ class ERNetwork(nn.Module):
 
     @own_arithmetic
     @torch.no_grad()
-    def predict(self, x: Same) -> Same:
+    def predict(self, x: Array) -> Array:
         """Class of each sample `[n]`: the output unit with the largest field (integers, like x)."""
         # Not by decision_function: rounded to the dtype of x, different fields may become equal.
         classes = self._output_fields(x).argmax(1)

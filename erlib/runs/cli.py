@@ -4,7 +4,9 @@ import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,9 @@ from ..notebook.parameters import Typed
 # Functions load `datasets`, so that other commands do not wait for torch.
 
 
-def _check_names(context, parameter, names):
+def _check_names(
+    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
     """Refuse a misspelt name before any work is done for the others."""
     from ..data import named as datasets
 
@@ -27,12 +31,12 @@ def _check_names(context, parameter, names):
 
 
 @click.group()
-def data():
+def data() -> None:
     """The data sets that notebooks and runs use."""
 
 
 @data.command("list")
-def list_data_sets():
+def list_data_sets() -> None:
     """Show every data set and where it would be read from now."""
     from ..data import named as datasets
 
@@ -47,7 +51,7 @@ def list_data_sets():
 
 @data.command()
 @click.argument("names", nargs=-1, callback=_check_names)
-def verify(names):
+def verify(names: Sequence[str]) -> None:
     """Read NAMES (all that are here, if none are named) and check their content.
 
     Downloads nothing.  Fails if the content differs, or if a data set that was named is not here.
@@ -64,12 +68,12 @@ def verify(names):
 
 @data.command()
 @click.argument("names", nargs=-1, required=True, callback=_check_names)
-def fetch(names):
+def fetch(names: tuple[str, ...]) -> None:
     """Download NAMES into data/ unless they are here already, and check their content."""
     _load_each(names, download=True)
 
 
-def _load_each(names, download):
+def _load_each(names: Sequence[str], download: bool) -> None:
     from ..data import named as datasets
 
     unlisted = {entry.name for entry in datasets.data_sets() if entry.sha256 is None}
@@ -90,7 +94,7 @@ def _load_each(names, download):
 class _Main(click.Group):
     """The command line, which no character that a terminal cannot show brings to a stop."""
 
-    def main(self, *arguments, **options):
+    def main(self, *arguments: Any, **options: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -99,7 +103,7 @@ class _Main(click.Group):
 
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="erlib")
-def main():
+def main() -> None:
     """Run the notebooks of this companion, and keep their data and results.
 
     Exit codes: 0 all went well, 1 a notebook failed, 2 the command was not understood.
@@ -110,7 +114,7 @@ main.add_command(data)
 
 
 @contextlib.contextmanager
-def _mistakes_as_usage_errors():
+def _mistakes_as_usage_errors() -> Iterator[None]:
     """What the planning refuses is the caller's mistake: exit code 2 and no traceback."""
     try:
         yield
@@ -120,10 +124,10 @@ def _mistakes_as_usage_errors():
         sys.exit(130)  # what there is to say has been said
 
 
-def _options(*options):
+def _options(*options: Callable) -> Callable:
     """Several options as one decorator."""
 
-    def decorate(command):
+    def decorate(command: Callable) -> Callable:
         for option in reversed(options):
             command = option(command)
         return command
@@ -161,7 +165,7 @@ _how = _options(
 )
 
 
-def _once(overrides):
+def _once(overrides: tuple[tuple[str, str], ...]) -> dict[str, Typed]:
     if len(dict(overrides)) < len(overrides):
         raise ValueError("-p sets the same parameter twice")
     return {name: Typed(value) for name, value in overrides}
@@ -181,7 +185,9 @@ def _once(overrides):
     "--output", "--out", type=click.Path(file_okay=False), help="Folder to write or resume."
 )
 @_how
-def run(selection, profile, overrides, **how):
+def run(
+    selection: tuple[str, ...], profile: str, overrides: tuple[tuple[str, str], ...], **how: Any
+) -> None:
     """Run notebooks into a new folder below runs/.
 
     SELECTION is numbers (3), ranges (1-3), names (03_one_update) or files; all if there is none.
@@ -216,7 +222,19 @@ def run(selection, profile, overrides, **how):
 @click.option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
 @click.option("--only-failed", is_flag=True, help="Only what failed before.")
 @_how
-def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, dask, threads, **how):
+def sweep(
+    notebook: str,
+    axes: tuple[str, ...],
+    overrides: tuple[tuple[str, str], ...],
+    params: str | None,
+    out: str | None,
+    dry_run: bool,
+    only_failed: bool,
+    jobs: int,
+    dask: str | None,
+    threads: int | None,
+    **how: Any,
+) -> None:
     """Run a NOTEBOOK at every point of a grid of parameters.
 
     The same command again runs what is missing, failed, or older than the notebook and erlib. Then:
@@ -276,7 +294,17 @@ def sweep(notebook, axes, overrides, params, out, dry_run, only_failed, jobs, da
 @click.option("--value", help="The column to draw.")
 @click.option("--log", is_flag=True, help="A logarithmic axis across.")
 @click.option("--mixed", is_flag=True, help="Take results of different code together.")
-def collect(folder, table, by, where, to, plot, value, log, mixed):
+def collect(
+    folder: str,
+    table: str | None,
+    by: str | None,
+    where: tuple[str, ...],
+    to: bool,
+    plot: str | None,
+    value: str | None,
+    log: bool,
+    mixed: bool,
+) -> None:
     """Print the results in a FOLDER of runs as one tidy table.
 
     \b
@@ -328,7 +356,7 @@ def collect(folder, table, by, where, to, plot, value, log, mixed):
     "--out", type=click.Path(exists=True, file_okay=False), help="Its folder; else all of runs/."
 )
 @click.option("--open", "in_lab", is_flag=True, help="Open the executed notebook in JupyterLab.")
-def show(run, out, in_lab):
+def show(run: str, out: str | None, in_lab: bool) -> None:
     """Print what a RUN was and found, or why it failed.
 
     RUN is its id, the beginning of one, or of its hash.
@@ -346,7 +374,7 @@ def show(run, out, in_lab):
 @main.command()
 @click.argument("selection", nargs=-1)
 @_timeout
-def refresh(selection, timeout):
+def refresh(selection: tuple[str, ...], timeout: float | None) -> None:
     """Renew the stored outputs of notebooks.
 
     SELECTION is as in `erlib run`.
@@ -362,7 +390,7 @@ def refresh(selection, timeout):
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
 @click.option("--to", type=click.Path(file_okay=False), help="Default: results/full.")
-def publish(folders, to):
+def publish(folders: tuple[str, ...], to: str | None) -> None:
     """Copy finished results of run FOLDERS into committed tables."""
     from .publish import publish as publish_results
 
@@ -377,7 +405,7 @@ def publish(folders, to):
 @main.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option("--check", is_flag=True, help="Exit with 1 unless all are the present code's.")
-def status(folder, check):
+def status(folder: str | None, check: bool) -> None:
     """Tell of each published result whether it is the present code's, or what has changed.
 
     They are those in results/full, or in FOLDER.
@@ -391,7 +419,7 @@ def status(folder, check):
 
 
 @main.command()
-def readme():
+def readme() -> None:
     """Write the published results into the tables of README.md."""
     from .readme import renew
 
@@ -401,7 +429,7 @@ def readme():
 
 @main.command()
 @click.option("--page", is_flag=True, help="Write docs/claims.md, and print nothing.")
-def claims(page):
+def claims(page: bool) -> None:
     """Check the claims of claims.yaml against the committed tables."""
     from ..notebook.paths import ROOT
     from .claims import as_page, as_text, judge

@@ -207,6 +207,18 @@ def test_style_and_types_are_checked_by_the_same_commands_everywhere():
         assert job["steps"][-1] == {"run": command}
 
 
+def test_those_who_read_types_see_what_is_loaded():
+    tree = ast.parse(text("erlib/__init__.py"))
+    read = {
+        name.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert read == erlib._MODULES
+    assert (paths.ROOT / "erlib/py.typed").is_file()
+
+
 # ---- what is committed --------------------------------------------------------------------------
 
 
