@@ -18,7 +18,7 @@ UNCOUNTED = {"notebook/plots.py", "notebook/verdicts.py", "progress.py"}
 
 @functools.cache  # a piece of a run asks again for each module (`kept`)
 def code_of(source: str) -> str:
-    """A hash of the code in a source: comments, docstrings and layout do not count.
+    """A hash of the code in a source: comments, docstrings, annotations and layout do not count.
 
     Of all its text if it is no plain Python, as a cell of a notebook with a line for IPython.
 
@@ -76,7 +76,11 @@ def _essence(node: object) -> object:
     if isinstance(node, list):
         return [_essence(each) for each in node if not _is_text(each)]
     if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+        fields = (
+            (name, value)
+            for name, value in ast.iter_fields(node)
+            if value not in (None, []) and name not in ("annotation", "returns")
+        )
         return [type(node).__name__, *((name, _essence(value)) for name, value in fields)]
     return repr(node)
 
