@@ -56,10 +56,9 @@ def observed_outputs(y: object, classes: int, dtype: torch.dtype = torch.float32
     [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0]]
     """
     if getattr(y, "ndim", None) == 2 and isinstance(y, (torch.Tensor, np.ndarray)):
-        if isinstance(y, torch.Tensor) or y.dtype.kind in "iub":
-            as_tensor = y if isinstance(y, torch.Tensor) else checks.from_numpy(y)
-            if not as_tensor.is_floating_point():
-                _refuse_one_hot("y", as_tensor)
+        whole = not y.is_floating_point() if isinstance(y, torch.Tensor) else y.dtype.kind in "iub"
+        if whole:
+            _refuse_one_hot("y", torch.as_tensor(y))
         observed = checks.tensor("y", y, ndim=2)
         if observed.shape[1] != classes:
             raise ValueError(f"y: {observed.shape[1]} columns, the network has {classes} outputs")

@@ -25,7 +25,7 @@ from .coding import require_reachable
 from .network import ERNetwork
 from .reflect import reflected
 from .regress import Moments
-from .rounding import representable
+from .rounding import CONSTANT, representable
 from .sequential import sequential_fit
 from .single_layer import RULES, STOPS, single_layer_fit
 
@@ -156,8 +156,12 @@ class _ER(BaseEstimator):
         above = x - low
         rest = above.mean(0) if share is None else share @ above.double()
         self._offset = low.double() + rest
-        self._scale = _positive(high.double() - low.double())
+        varies, largest = high.double() - low.double(), torch.maximum(high.abs(), low.abs())
+        # A range of some last digits is the rounding of a constant (`Moments`), not to be blown up.
+        constant = varies <= CONSTANT * torch.finfo(x.dtype).eps * largest
+        self._scale = _positive(varies.masked_fill(constant, 0))
         found = above.sub_(rest.to(x.dtype)).div_(self._scale.to(x.dtype))
+        found[:, constant] = 0
         squares = found.square().sum(1, dtype=torch.float64) / found.shape[1]
         size = _positive((squares.mean() if share is None else share @ squares).sqrt())
         self._scale = self._scale * size

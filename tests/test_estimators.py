@@ -1064,6 +1064,24 @@ def test_a_stream_scales_columns_by_all_that_it_has_seen():
     np.testing.assert_allclose(model.intercept_, whole.intercept_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("how", [{}, {"hidden": (20,)}], ids=str)
+def test_the_rounding_of_a_constant_is_no_column(how, dtype):
+    x, y, _ = measured()
+    eps = np.finfo(dtype).eps
+    noise = np.random.default_rng(1).integers(-2, 3, size=len(x))
+    almost = np.column_stack([x, 1e3 * (1 + eps * noise)]).astype(dtype)
+    exactly = np.column_stack([x, np.full(len(x), 1e3)]).astype(dtype)
+    assert np.ptp(almost[:, -1]) > 0
+    models = [ERRegressor(random_state=0, **how).fit(each, y) for each in (almost, exactly)]
+    if not how:
+        assert models[0].coef_[-1] == 0
+        streamed = ERRegressor().partial_fit(almost[:50], y[:50]).partial_fit(almost[50:], y[50:])
+        assert streamed.coef_[-1] == 0
+    one, other = (model.predict(exactly) for model in models)
+    np.testing.assert_allclose(one, other, rtol=1e-2 if dtype == "f4" else 1e-9)
+
+
 @pytest.mark.parametrize("width", [100, 350, 1000])
 def test_a_hidden_layer_of_any_width_regresses(width):
     """As wide as there are samples, its outputs would interpolate without a penalty."""

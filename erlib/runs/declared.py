@@ -27,8 +27,9 @@ class Declared:
     ----------
     notebook : Path
     defaults : dict
-        Name and default of each, as its cells of parameters leave them
-        (`erlib.runs.notebooks.declared_parameters`).
+        Name and default of each, as its cells of parameters leave them, what papermill injected
+        included; {} where there is none. A default that takes more than plain Python to compute,
+        or is no JSON, is given as its source text.
     """
 
     def __init__(self, notebook: Path) -> None:

@@ -64,18 +64,6 @@ class Assigned:
         return self.default if self.plain else self.value if type(self.value) is float else None
 
 
-def declared_parameters(notebook: Path) -> dict[str, Any]:
-    """Names and default values of the cells tagged ``parameters``, {} where there is none.
-
-    What papermill injected when it executed the notebook counts, too. A default that takes more
-    than plain Python to compute, or is no JSON, is given as its source text.
-    """
-    found: dict[str, Any] = {}
-    for _, assigned in parameter_cells(notebook):
-        found |= {name: each.default for name, each in assigned.items()}
-    return found
-
-
 def parameter_cells(notebook: Path) -> list[tuple[bool, dict[str, Assigned]]]:
     """A pair for each cell of parameters, in order: was it injected, and the `Assigned` by name.
 

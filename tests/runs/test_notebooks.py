@@ -5,7 +5,8 @@ import pytest
 from small_notebooks import write_notebook
 
 from erlib.notebook import paths
-from erlib.runs.notebooks import declared_parameters, source_hash
+from erlib.runs.declared import Declared
+from erlib.runs.notebooks import source_hash
 from erlib.runs.plan import plan
 
 
@@ -24,8 +25,8 @@ def test_declared_parameters_with_their_values(place):
     source = 'a: float = 1e-3  # step\nb = [\n  1,\n  2,\n]\nc = (1, None)\nd = 2 * a\n"e"'
     notebook = write_notebook("01_a", parameters=source)
     expected = {"a": 1e-3, "b": [1, 2], "c": [1, None], "d": 2e-3}
-    assert declared_parameters(notebook) == expected
-    assert declared_parameters(write_notebook("02_b", "a = 1")) == {}
+    assert Declared(notebook).defaults == expected
+    assert Declared(write_notebook("02_b", "a = 1")).defaults == {}
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,13 @@ def test_declared_parameters_with_their_values(place):
     ],
 )
 def test_a_default_is_what_the_cell_leaves(place, source, values):
-    found = declared_parameters(write_notebook("01_a", parameters=source))
+    found = Declared(write_notebook("01_a", parameters=source)).defaults
     assert found == (values if values is not None else {"a": source})
 
 
 def test_no_python_is_named(place):
     with pytest.raises(ValueError, match=r"01_a\.ipynb: the parameters cell is no Python"):
-        declared_parameters(write_notebook("01_a", parameters="n = 5 +"))
+        Declared(write_notebook("01_a", parameters="n = 5 +"))
 
 
 def test_the_source_hash_is_that_of_the_code(place):
