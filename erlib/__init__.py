@@ -36,7 +36,7 @@ _MODULES = {
     "ERClassifier": "estimators",
     "ERNetwork": "network",
     "ERRegressor": "estimators",
-    "Moments": "regress",
+    "Moments": "moments",
     "activation": "activations",
     "invert": "invert",
     "load": "data.named",
@@ -53,11 +53,11 @@ if typing.TYPE_CHECKING:  # the same, for those who read types
     from .estimators import ERClassifier as ERClassifier
     from .estimators import ERRegressor as ERRegressor
     from .invert import invert as invert
+    from .moments import Moments as Moments
     from .network import ERNetwork as ERNetwork
     from .notebook.parameters import parameter as parameter
     from .notebook.record import record as record
     from .reflect import reflect as reflect
-    from .regress import Moments as Moments
     from .regress import regress as regress
 
 

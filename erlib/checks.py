@@ -95,6 +95,15 @@ def same_kind(name: str, value: object, other_name: str, other: object) -> None:
         )
 
 
+def samples(x: Array, name: str, other: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and what is called `name`, as tensors; ValueError unless both are of a kind, `[n, any]`."""
+    inputs, rows = tensor("x", x, ndim=2), tensor(name, other, ndim=2)
+    same_kind(name, other, "x", x)
+    if len(rows) != len(inputs):
+        raise ValueError(f"{name}: {len(rows)} samples (rows), x has {len(inputs)}")
+    return inputs, rows
+
+
 def not_negative(name: str, value: object) -> float:
     """Raise ValueError unless `value` is a finite number >= 0; return it as float."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):

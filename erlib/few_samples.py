@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from .regress import Moments
+from .moments import Moments
 from .rounding import CONSTANT, representable, squarable
 
 #: Below so many columns there is nothing to gain.

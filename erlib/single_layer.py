@@ -31,8 +31,9 @@ from .arithmetic import own_arithmetic
 from .checks import Array, Same
 from .coding import require_reachable
 from .few_samples import Span, few
+from .moments import Moments, add_in_chunks
 from .progress import progress
-from .regress import CHUNK, Moments, Regression
+from .regress import Regression
 
 
 def _at_zero(f, h):
@@ -150,11 +151,7 @@ def single_layer_fit(
     >>> bool(abs(score).max() < 1e-7)
     True
     """
-    inputs = checks.tensor("x", x, ndim=2)
-    targets = checks.tensor("observed", observed, ndim=2)
-    checks.same_kind("observed", observed, "x", x)
-    if len(targets) != len(inputs):
-        raise ValueError(f"observed: {len(targets)} samples (rows), x has {len(inputs)}")
+    inputs, targets = checks.samples(x, "observed", observed)
     if inputs.dtype.itemsize < 4:
         inputs = inputs.float()
     unit = activation_by_name(activation)
@@ -239,24 +236,18 @@ class _Each:
     """As `Regression`, for rules that weigh samples: each unit has a regression of its own."""
 
     def __init__(self, x, ridge, sample_weight, fit_intercept):
-        self.x, self.ridge, self.sample_weight, self.intercept = (
-            x,
-            ridge,
-            sample_weight,
-            fit_intercept,
-        )
+        self.x, self.ridge, self.intercept = x, ridge, fit_intercept
+        self.sample_weight = 1 if sample_weight is None else sample_weight[:, None]
 
     def __call__(self, target, weights):
-        if self.sample_weight is not None:
-            weights = weights * self.sample_weight[:, None]
+        weights = weights * self.sample_weight
         found = [self._one(target[:, [k]], weights[:, k]) for k in range(target.shape[1])]
         weight, bias = torch.cat([w for w, _ in found], dim=1), torch.cat([b for _, b in found])
         return torch.addmm(bias, self.x, weight), (weight, bias)
 
     def _one(self, target, weights):
         moments = Moments(self.intercept)
-        for part in zip(self.x.split(CHUNK), target.split(CHUNK), weights.split(CHUNK)):
-            moments.accumulate(*part)
+        add_in_chunks(moments, self.x, target, weights)
         return moments.solve(self.ridge)
 
     def weights(self, found):

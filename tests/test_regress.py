@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from references import least_squares, one_thread, scatter  # noqa: F401
 
 from erlib import Moments, regress
-from erlib import regress as regress_function
-from erlib.regress import CHUNK, Regression, ridge_solver
+from erlib.regress import CHUNK, Regression
+from erlib.solver import ridge_solver
 
 EXAMPLES = settings(deadline=None, max_examples=40, derandomize=True)
 with_and_without_intercept = pytest.mark.parametrize(
@@ -267,7 +267,8 @@ def test_any_split_into_chunks_changes_nothing(cuts, weighted, fit_intercept, ri
 def test_the_size_of_the_internal_chunks_changes_nothing(chunk, fit_intercept, monkeypatch):
     x, h, weights = problem()
     wanted = least_squares(x, h, 0.0, weights, fit_intercept)
-    monkeypatch.setattr(sys.modules[regress_function.__module__], "CHUNK", chunk)
+    for module in ("erlib.moments", "erlib.solver"):
+        monkeypatch.setattr(sys.modules[module], "CHUNK", chunk)
     assert_same(regress(x, h, sample_weight=weights, fit_intercept=fit_intercept), wanted)
 
 

@@ -225,7 +225,7 @@ def test_the_size_of_the_internal_chunks_changes_nothing(rule, chunk, monkeypatc
     x, observed, weights = problem()
     chosen = {"rule": rule, "updates": 4, "stop": None, "sample_weight": weights}
     whole = single_layer_fit(x, observed, **chosen)
-    for module in ("erlib.single_layer", "erlib.regress"):
+    for module in ("erlib.moments", "erlib.regress", "erlib.solver"):
         monkeypatch.setattr(sys.modules[module], "CHUNK", chunk)
     assert_same(single_layer_fit(x, observed, **chosen), whole, rtol=1e-9)
 
@@ -235,7 +235,7 @@ def test_the_size_of_the_internal_chunks_changes_nothing(rule, chunk, monkeypatc
     [("least_squares", 1), ("boehning", 1), ("er", 1), ("weighted_er", 10), ("newton", 10)],
 )
 def test_inputs_are_factored_once_where_no_weight_changes(rule, solved, monkeypatch):
-    module = sys.modules["erlib.regress"]
+    module = sys.modules["erlib.solver"]
     factored, called = module._factored, []
     monkeypatch.setattr(
         module, "_factored", lambda *given: called.append(given) or factored(*given)
