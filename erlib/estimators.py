@@ -7,248 +7,26 @@ Arrays are NumPy arrays, as everywhere in scikit-learn; float32 data are compute
 """
 
 from collections.abc import Sequence
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import checks
 from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
 from .coding import require_reachable
-from .network import ERNetwork
-from .reflect import reflected
-from .regress import Moments
-from .rounding import CONSTANT, representable
-from .sequential import sequential_fit
-from .single_layer import RULES, STOPS, single_layer_fit
+from .estimator_base import EREstimator, positive_or_one, sums_suffice
 
 RandomState = int | np.random.RandomState | None
 
-_FLOATS = (np.float64, np.float32)
-# Units whose output, at a field of zero, says how to move: relu has no ratio there.
-_OUTPUTS = ("tanh", "erf", "softsign", "identity")
-# Classes are coded with outputs that tanh can reach where mini-batches train them for long.
-_SEQUENTIAL_CODE = 0.8
 
-
-def _sums_suffice(estimator):
-    """Whether there is `partial_fit`: for one update of a single layer by ER sums are enough."""
-    if estimator.hidden not in ((), []) or estimator.rule != "er":
-        raise AttributeError(
-            "partial_fit: the sums over samples that it accumulates are those of a single layer "
-            f"and rule 'er', found hidden={estimator.hidden!r}, rule={estimator.rule!r}"
-        )
-    return True
-
-
-class _ER(BaseEstimator):
-    """Both estimators: fields H, fitted to observed outputs T."""
-
-    def __init__(
-        self,
-        hidden: Sequence[int] = (),
-        *,
-        activation: str = "tanh",
-        rule: str = "er",
-        ridge: float | None = 1e-2,
-        updates: int = 100,
-        stop: str | None = "discrepancy",
-        hidden_ridge: float = 3.0,
-        warm_start: bool = False,
-        random_state: RandomState = None,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.rule = rule
-        self.ridge = ridge
-        self.updates = updates
-        self.stop = stop
-        self.hidden_ridge = hidden_ridge
-        self.warm_start = warm_start
-        self.random_state = random_state
-
-    def _begin(self, x, y, **how):
-        """x and y checked by scikit-learn's rules; x as a tensor."""
-        for name, given in (("X", x), ("y", y)):
-            checks.not_masked(name, given)
-        x, y = validate_data(self, x, y, dtype=_FLOATS, **how)
-        return checks.from_numpy(x), y
-
-    def _weights(self, sample_weight, x):
-        if sample_weight is None:
-            return None
-        x = x.numpy()
-        weights = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
-        return checks.from_numpy(weights)
-
-    def _settings(self):
-        """Complain of a setting, by its name, before anything is computed."""
-        if not isinstance(self.hidden, (tuple, list)):
-            raise ValueError(f"hidden: expected a tuple of widths, found {self.hidden!r}")
-        for width in self.hidden:
-            checks.positive_integer("hidden", width)
-        checks.choice("activation", self.activation, _OUTPUTS)
-        checks.not_negative("ridge", self._ridge())
-        checks.not_negative("hidden_ridge", self.hidden_ridge)
-        checks.choice("rule", self.rule, RULES)
-        checks.positive_integer("updates", self.updates)
-        if self.stop is not None:
-            checks.choice("stop", self.stop, STOPS)
-
-    def _ridge(self):
-        return self.ridge
-
-    @own_arithmetic
-    def _fit(self, x, observed, weights, passes=0, batch_size=32):
-        shape, goes_on = self._shape(x, observed), self._goes_on(x, observed)
-        self._moments = None  # a stream by partial_fit begins anew, from these weights
-        x = self._scaled(x) if self.hidden and goes_on else self._measured(x, weights)
-        if not self.hidden:
-            start = self._layer(torch.float64) if goes_on else None
-            if goes_on:
-                weight, bias = start
-                start = weight * self._scale[:, None], bias + self._offset @ weight
-            found = self._fit_layer(x, observed, weights, start)
-            weight, bias = found.weight.double() / self._scale[:, None], found.bias.double()
-            self._keep(weight, bias - self._offset @ weight, x.dtype)
-            self._fitted = shape
-            return
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        if goes_on:
-            net = self.network_.to(x.dtype)
-        else:
-            net = ERNetwork.dense(
-                [x.shape[1], *self.hidden, observed.shape[1]],
-                hidden_bias=True,
-                dtype=x.dtype,
-                output=self.activation,
-                seed=seed,
-            )
-        targets = net.targets(x, observed)
-        net.sweep(x, [*targets[:-1], None], ridge=self.hidden_ridge, sample_weight=weights)
-        if passes:
-            how = {"passes": passes, "batch_size": min(batch_size, len(x)), "seed": seed}
-            sequential_fit(net, x, _SEQUENTIAL_CODE * observed, first_update=False, **how)
-            self.n_iter_ = passes
-        else:
-            with torch.no_grad():
-                features = net.trace(x)[0][-1]
-            found = self._fit_layer(features, observed, weights, None)
-            net.layers[-1].assign(found.weight, found.bias)
-        self.network_, self._fitted = net, shape
-
-    def _measured(self, x, weights):
-        """`_scaled` x, by its own offset and scale: means, and ranges times what makes all size 1.
-
-        Ranges, not deviations: a pixel that is dark but in a few images is not blown up.
-        """
-        share = None if weights is None else weights.double() / weights.double().sum()
-        there = x if weights is None else x[weights > 0]
-        low, high = there.aminmax(dim=0)
-        # Relative to the smallest, so that a large offset costs no digits.
-        above = x - low
-        rest = above.mean(0) if share is None else share @ above.double()
-        self._offset = low.double() + rest
-        varies, largest = high.double() - low.double(), torch.maximum(high.abs(), low.abs())
-        # A range of some last digits is the rounding of a constant (`Moments`), not to be blown up.
-        constant = varies <= CONSTANT * torch.finfo(x.dtype).eps * largest
-        self._scale = _positive(varies.masked_fill(constant, 0))
-        found = above.sub_(rest.to(x.dtype)).div_(self._scale.to(x.dtype))
-        found[:, constant] = 0
-        squares = found.square().sum(1, dtype=torch.float64) / found.shape[1]
-        size = _positive((squares.mean() if share is None else share @ squares).sqrt())
-        self._scale = self._scale * size
-        return found.div_(size.to(x.dtype))
-
-    def _scaled(self, x):
-        return ((x - self._offset) / self._scale).to(x.dtype)
-
-    def _goes_on(self, x, observed):
-        """Whether this is a warm start; ValueError where it cannot be."""
-        shape = self._shape(x, observed)
-        found = getattr(self, "_fitted", None) if self.warm_start else None
-        if found not in (None, shape):
-            raise ValueError(f"warm_start: {shape} where the fit before had {found}")
-        return found is not None
-
-    def _shape(self, x, observed):
-        """What two fits must have in common for one to go on where the other stopped."""
-        sizes = [x.shape[1], *self.hidden, observed.shape[1]]
-        return f"widths {'-'.join(map(str, sizes))}, activation {self.activation!r}"
-
-    def _fit_layer(self, x, observed, weights, start):
-        found = single_layer_fit(
-            x,
-            observed,
-            rule=self.rule,
-            activation=self.activation,
-            ridge=self._ridge(),
-            updates=self.updates,
-            stop=self.stop,
-            sample_weight=weights,
-            start=start,
-        )
-        self.n_iter_ = int(found.updates.max())
-        return found
-
-    @own_arithmetic
-    def _add(self, x, observed, weights):
-        """One update from where the first call found the weights, of all samples since."""
-        shape = self._shape(x, observed)
-        if getattr(self, "_fitted", shape) != shape:
-            raise ValueError(f"y: {shape} where the samples before had {self._fitted}")
-        if getattr(self, "_moments", None) is None:
-            size = x.shape[1], observed.shape[1]
-            begins = not hasattr(self, "_fitted")
-            zeros = x.new_zeros(size), x.new_zeros(size[1])
-            self._stream_start = zeros if begins else self._layer(x.dtype)
-            self._moments = Moments()
-            self._range = x.new_full((2, x.shape[1]), torch.inf)
-        weight, bias = (part.to(x.dtype) for part in self._stream_start)
-        unit = activation_by_name(self.activation)
-        self._moments.add(x, reflected(x @ weight + bias, observed, unit), weights)
-        there = x if weights is None else x[weights > 0]
-        if len(there):
-            self._range = torch.minimum(self._range, torch.stack([there.amin(0), -there.amax(0)]))
-        scale = _positive(-self._range.double().sum(0))
-        weight, bias = self._moments.divided(scale).solve(self._ridge())
-        self._keep(weight.double() / scale[:, None], bias, x.dtype)
-        self._fitted = shape
-        self.n_iter_ = 1
-
-    def _layer(self, dtype):
-        weight, bias = np.atleast_2d(self.coef_).T, np.atleast_1d(self.intercept_)
-        return checks.from_numpy(weight).to(dtype), checks.from_numpy(bias).to(dtype)
-
-    def _keep(self, weight, bias, dtype):
-        self.coef_, self.intercept_ = (
-            representable(part, dtype).numpy().copy() for part in (weight.T, bias)
-        )
-
-    @own_arithmetic
-    def _fields(self, x):
-        check_is_fitted(self)
-        checks.not_masked("X", x)
-        x = checks.from_numpy(validate_data(self, x, dtype=_FLOATS, reset=False))
-        if self.hidden:
-            return self.network_.decision_function(self._scaled(x))
-        weight, bias = self._layer(x.dtype)
-        return x @ weight + bias
-
-
-def _positive(scale):
-    """The scale, or 1 where a column is constant."""
-    return torch.where(scale > 0, scale, 1)
-
-
-class ERClassifier(ClassifierMixin, _ER):
+class ERClassifier(ClassifierMixin, EREstimator):
     r"""A classifier by Expectation Reflection.
 
     Each class has a field :math:`h = x W + b` of its own (two classes share one), whose observed
@@ -331,20 +109,7 @@ class ERClassifier(ClassifierMixin, _ER):
         warm_start: bool = False,
         random_state: RandomState = None,
     ) -> None:
-        super().__init__(
-            hidden,
-            activation=activation,
-            rule=rule,
-            ridge=ridge,
-            updates=updates,
-            stop=stop,
-            hidden_ridge=hidden_ridge,
-            warm_start=warm_start,
-            random_state=random_state,
-        )
-        self.passes = passes
-        self.batch_size = batch_size
-        self.class_weight = class_weight
+        self._take(locals())
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to inputs X `[n, d_in]` and labels y `[n]` of any type; returns self.
@@ -357,21 +122,20 @@ class ERClassifier(ClassifierMixin, _ER):
         if checks.not_negative_integer("passes", self.passes):
             if not self.hidden:
                 raise ValueError(f"passes: {self.passes}, but there is no hidden layer to train")
-            for name in ("sample_weight", "class_weight"):
-                if (sample_weight if name == "sample_weight" else self.class_weight) is not None:
+            given = {"sample_weight": sample_weight, "class_weight": self.class_weight}
+            for name, weights in given.items():
+                if weights is not None:
                     raise ValueError(f"{name}: mini-batches (passes > 0) do not take weights")
-        x, y = self._begin(X, y)
-        check_classification_targets(y)
+        x, y, weights = self._begin(X, y, sample_weight)
         classes = np.unique(y)
         if self.warm_start and hasattr(self, "_fitted"):
             self._same_classes("warm_start", classes)
-        weights = self._class_weights(y, self._weights(sample_weight, x), x)
         observed = self._observed(y, classes, x.dtype)
         self.classes_ = classes
         self._fit(x, observed, weights, self.passes, self.batch_size)
         return self
 
-    @available_if(_sums_suffice)
+    @available_if(sums_suffice)
     def partial_fit(
         self,
         X: ArrayLike,
@@ -397,16 +161,12 @@ class ERClassifier(ClassifierMixin, _ER):
         begins = not hasattr(self, "_fitted")
         if begins and classes is None:
             raise ValueError("classes: all classes are needed at the first call of partial_fit")
-        x, y = self._begin(X, y, reset=begins)
-        check_classification_targets(y)
-        if begins:
-            known = np.unique(cast(ArrayLike, classes))
-        elif classes is not None:
-            self._same_classes("classes", np.unique(classes))
-        weights = self._class_weights(y, self._weights(sample_weight, x), x)
-        observed = self._observed(y, known if begins else self.classes_, x.dtype)
-        if begins:
-            self.classes_ = known
+        x, y, weights = self._begin(X, y, sample_weight, reset=begins)
+        known = self.classes_ if classes is None else np.unique(classes)
+        if not begins:
+            self._same_classes("classes", known)
+        observed = self._observed(y, known, x.dtype)
+        self.classes_ = known if begins else self.classes_
         self._add(x, observed, weights)
         return self
 
@@ -435,10 +195,12 @@ class ERClassifier(ClassifierMixin, _ER):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _class_weights(self, y, weights, x):
-        """Those of the samples times those of their classes, or None where there are neither."""
+    def _begin(self, x, y, weights, **how):
+        """The data, checked; weights of the samples times those of their classes."""
+        x, y, weights = super()._begin(x, y, weights, **how)
+        check_classification_targets(y)
         if self.class_weight is None:
-            return weights
+            return x, y, weights
         try:
             factors = compute_sample_weight(self.class_weight, y)
         except (ValueError, TypeError) as error:
@@ -446,7 +208,7 @@ class ERClassifier(ClassifierMixin, _ER):
         factors = checks.from_numpy(factors).to(x.dtype)
         if bool((factors < 0).any()):
             raise ValueError(f"class_weight: negative, {self.class_weight!r}")
-        return factors if weights is None else factors * weights
+        return x, y, factors if weights is None else factors * weights
 
     def _observed(self, y, classes, dtype):
         if len(classes) < 2:
@@ -455,10 +217,8 @@ class ERClassifier(ClassifierMixin, _ER):
         if len(unknown):
             raise ValueError(f"y: class {unknown[0]!r} is none of {list(classes)}")
         labels = checks.from_numpy(np.searchsorted(classes, y))
-        if len(classes) == 2:
-            return (2 * labels - 1).to(dtype)[:, None]
-        observed = torch.full((len(y), len(classes)), -1.0, dtype=dtype)
-        return observed.scatter_(1, labels[:, None], 1.0)
+        fields = torch.arange(1, 2) if len(classes) == 2 else torch.arange(len(classes))
+        return torch.where(labels[:, None] == fields, 1.0, -1.0).to(dtype)
 
     def _same_classes(self, name, classes):
         if not np.array_equal(classes, self.classes_):
@@ -467,7 +227,7 @@ class ERClassifier(ClassifierMixin, _ER):
             )
 
 
-class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
+class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
     r"""Regression by Expectation Reflection.
 
     With ``activation="identity"`` a single layer is least squares, after one update exactly
@@ -517,17 +277,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         warm_start: bool = False,
         random_state: RandomState = None,
     ) -> None:
-        super().__init__(
-            hidden,
-            activation=activation,
-            rule=rule,
-            ridge=ridge,
-            updates=updates,
-            stop=stop,
-            hidden_ridge=hidden_ridge,
-            warm_start=warm_start,
-            random_state=random_state,
-        )
+        self._take(locals())
 
     @own_arithmetic
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -537,15 +287,14 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         data that scikit-learn refuses, outputs that f cannot take, or a setting out of range.
         """
         self._settings()
-        x, y = self._begin(X, y, multi_output=True, y_numeric=True)
-        weights = self._weights(sample_weight, x)
+        x, y, weights = self._begin(X, y, sample_weight, multi_output=True, y_numeric=True)
         observed = self._observed(y, x.dtype)
         if self._scales_outputs():
             if not self._goes_on(x, observed):
                 part = x.new_ones(len(x)) if weights is None else weights
                 part = part.double() / part.double().sum()
                 self._centre = part @ observed.double()
-                self._spread = _positive((part @ (observed - self._centre).square()).sqrt())
+                self._spread = positive_or_one((part @ (observed - self._centre).square()).sqrt())
             observed = ((observed - self._centre) / self._spread).to(x.dtype)
         self._fit(x, observed, weights)
         return self._as_given(y)
@@ -555,7 +304,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
             return 0.01 if self.hidden else 0.0
         return self.ridge
 
-    @available_if(_sums_suffice)
+    @available_if(sums_suffice)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -566,8 +315,8 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, _ER):
         """
         self._settings()
         begins = not hasattr(self, "_fitted")
-        x, y = self._begin(X, y, multi_output=True, y_numeric=True, reset=begins)
-        weights = self._weights(sample_weight, x)
+        how = {"multi_output": True, "y_numeric": True, "reset": begins}
+        x, y, weights = self._begin(X, y, sample_weight, **how)
         self._add(x, self._observed(y, x.dtype), weights)
         return self._as_given(y)
 

@@ -72,7 +72,7 @@ def regress(
     """
     ridge = checks.not_negative("ridge", ridge)
     inputs, targets, weights = checked(x, h_star, sample_weight)
-    moments = moments_for(*inputs.shape, fit_intercept)
+    moments = moments_for(len(inputs), inputs.shape[1], fit_intercept)
     add_in_chunks(moments, inputs, targets, weights)
     weight, bias = (representable(part, inputs.dtype) for part in moments.solve(ridge))
     return checks.like(weight, x), checks.like(bias, x)
