@@ -54,7 +54,7 @@ def measure(folder, points):
     assert set(states.values()) == {"done"} and len(states) == points
     rows = timed(lambda: rows_of(read_runs(out)[0]))
     found = timed(means, rows, ["n"])
-    assert len(found) == points // 10 and found[-1]["score"] == points // 10 - 1 + 0.45
+    assert len(found) == points // 10 and found["score"].iloc[-1] == points // 10 - 1 + 0.45
     return seconds, peak() - before
 
 

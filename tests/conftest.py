@@ -70,7 +70,7 @@ def three(place):
 def batch(tmp_path_factory):
     """One batch in which a notebook fails: what it printed, returned and left behind."""
     from erlib.runs.batch import run  # papermill takes a second to load
-    from erlib.runs.plan import plan
+    from erlib.runs.plan import Settings, plan
 
     root = tmp_path_factory.mktemp("batch")
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +98,7 @@ def batch(tmp_path_factory):
         with pytest.MonkeyPatch.context() as inner:
             printed = []
             inner.setattr("builtins.print", lambda *a, **_: printed.append(" ".join(map(str, a))))
-            failed = run(plan(profile="full"), threads=1)
+            failed = run(plan(profile="full"), how=Settings(threads=1))
         assert dict(os.environ) == before, "nothing set for the kernels may leak"
         (folder,) = paths.RUNS.iterdir()
     return SimpleNamespace(root=root, folder=folder, failed=failed, printed=printed)

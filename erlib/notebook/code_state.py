@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-#: They change no number: pictures, how far work is, and the one that leaves out asserts (a run that
-#: failed on one of these goes on with what it has, when it is started again without them).
-UNCOUNTED = {"notebook/plots.py", "notebook/verdicts.py", "progress.py"}
+#: They change no number: pictures, and how far work is.
+UNCOUNTED = {"notebook/plots.py", "progress.py"}
 
 
 @functools.cache  # a piece of a run asks again for each module (`kept`)

@@ -4,15 +4,14 @@ All that is known of a batch is in its folder (`erlib.runs.folder`), so that the
 goes on, whatever happened to the first: interrupted, killed, or still at work beside it.
 """
 
-import concurrent.futures
+import contextlib
 import datetime
 import itertools
 import os
 import shlex
 from collections import Counter, deque
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
 
@@ -22,142 +21,102 @@ from .folder import (
     DONE,
     FAILED,
     MISSING,
+    Files,
+    Order,
     another_in,
-    log_file,
-    place_of,
     runs_folder,
-    state,
+    states_in,
 )
-from .notebooks import source_hash
 from .overview import Overview, label
-from .plan import Run
-from .processes import FATAL, Workers, executor, workers_of
+from .plan import Run, Settings
+from .processes import FATAL, Workers, executor, failed, workers_of
 
 SAME = "the same command goes on"
+LINES = 6  # of a plan
 
 
 def run(
-    runs: Sequence[Run],
-    *,
-    output: str | Path | None = None,
-    force: bool = False,
-    stop: bool = False,
-    threads: int | None = None,
-    timeout: float | None = None,
-    limit: float | None = None,
-    verdicts: bool = True,
-    jobs: int = 1,
-    dask: str | None = None,
-    replace: bool = False,
-    only_failed: bool = False,
+    runs: Sequence[Run], output: str | Path | None = None, how: Settings | None = None
 ) -> list[str]:
     """Perform the planned `runs` and return the ids of those that failed.
 
     Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``, of the companion or, for
-    other notebooks, in the current folder) go for each run the executed ``<id>.ipynb``, its
-    ``<id>.log`` and figures, and last, if it succeeded, ``<id>.json`` with the recorded values and
-    all that led to them.  A run that is done there already is skipped, so that an interrupted batch
-    can be resumed; inside a notebook the finished pieces of an interrupted attempt count too
-    (`erlib.notebook.kept`); ``force`` starts afresh.  A failure does not keep later runs from
-    running unless ``stop``; a full disk does.  ``threads`` limits the threads of each kernel,
-    ``timeout`` the seconds of each cell, ``limit`` those of a run.  Without ``verdicts`` the
-    asserts of the notebook are left out, which are about its defaults.
-
-    ``jobs`` runs are under way at once, or as many as ``dask`` has workers
-    (`erlib.runs.processes`). Another batch may work in the same folder: what it does is not done
-    twice.
+    other notebooks, in the current folder) goes what `Files` names, last, if the run succeeded,
+    ``<id>.json`` with the recorded values and all that led to them.  A run that is done there
+    already is skipped unless ``how.force``, so that an interrupted batch can be resumed; inside a
+    notebook the finished pieces of an interrupted attempt count too (`erlib.notebook.kept`).  A
+    failure does not keep later runs from running unless ``how.stop``; a full disk does.  Another
+    batch may work in the same folder: what it does is not done twice.
 
     Raises ValueError before anything runs if the folder cannot be written, or, unless ``force``, if
     it holds a result of the same id that another notebook, other parameters or other code gave.
     With ``replace``, as sweeps do, older results are renewed, but a folder in which another
     notebook of the same name has left any is refused.
     """
+    how = how or Settings()
     folder = Path(output).resolve() if output else _new_folder(runs)
-    if replace:
+    if how.replace:
         _refuse_another_notebook(folder, runs)
     states = states_in(folder, runs)
-    if not (force or replace):
+    if not (how.force or how.replace):
         _refuse_other_results(states, folder)
-    _refuse_unwritable(folder)
+    with _written(folder):
+        probe = folder / ".writable"
+        write_atomically(probe, "")
+        probe.unlink()
     print(f"results: {short(folder)}", flush=True)
 
-    overview = Overview(runs)
-    waiting = []
+    overview, waiting, failures = Overview(runs), [], []
     for each in runs:
-        there = states[each.id]
-        if there == DONE and not force:
-            overview.counts["done already"] = overview.counts.get("done already", 0) + 1
-            if not each.title:
-                print(f"{each.id.ljust(overview.width)}  done already", flush=True)
-        elif only_failed and there != FAILED:
+        if states[each.id] == DONE and not how.force:
+            overview.done_already(each)
+        elif how.only_failed and states[each.id] != FAILED:
             overview.total -= 1
         else:
             waiting.append(each)
-    settings = {"threads": threads, "timeout": timeout, "limit": limit}
-    settings |= {"force": force, "verdicts": verdicts}
-    failed = []
     try:
         if waiting:
-            with executor(folder, jobs=jobs, dask=dask) as workers, overview.beating():
-                failed = _perform(waiting, folder, settings, workers, overview, stop)
+            with executor(folder, how) as workers, overview.beating():
+                failures = _perform(waiting, folder, how, workers, overview)
     except KeyboardInterrupt:
-        overview.say(f"\ninterrupted; {_goes_on(folder, replace)}")
+        where = shlex.quote(str(short(folder)))
+        goes_on = SAME if how.replace else f"the same command with --output {where} goes on"
+        overview.say(f"\ninterrupted; {goes_on}")
         raise
-    left = overview.total - sum(overview.counts.values())
-    print(overview.summary() + (f", {left} not run" if left else ""), flush=True)
-    return failed
+    print(overview.summary(), flush=True)
+    return failures
 
 
-def states_in(folder: Path, runs: Sequence[Run]) -> dict[str, str]:
-    """`erlib.runs.folder.state` of each run, by id. A run that left no file is not looked for."""
-    present = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-    hashes = {notebook: source_hash(notebook) for notebook in {each.notebook for each in runs}}
-    found = {}
-    for each in runs:
-        if f"{each.id}.json" in present or f"{each.id}.failed" in present:
-            found[each.id] = state(each, folder, hashes[each.notebook])
-        else:
-            found[each.id] = MISSING
-    return found
-
-
-def describe(
-    runs: Sequence[Run],
-    folder: Path,
-    only_failed: bool = False,
-    force: bool = False,
-    lines: int = 6,
-) -> str:
+def describe(runs: Sequence[Run], folder: Path, how: Settings | None = None) -> str:
     """The plan of a sweep in some lines: its points, and what of them is there already.
 
     Raises ValueError if the folder has results of another notebook of the same name.
     """
+    how = how or Settings()
     _refuse_another_notebook(folder, runs)
     names = {DONE: DONE, MISSING: "not run yet", FAILED: FAILED}
     states = Counter(names.get(there, "to renew") for there in states_in(folder, runs).values())
-    there = ", ".join(f"{count} {what}" for what, count in states.items() if count)
-    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    text = [f"{runs[0].notebook.stem}: {count}: {there}"]
-    text += [f"  {label(each)}" for each in runs[:lines]]
-    if len(runs) > lines:
-        text += [f"  ... {len(runs) - lines - 1} more ..."] * (len(runs) > lines + 1)
+    there = ", ".join(f"{count} {what}" for what, count in states.items())
+    text = [f"{runs[0].notebook.stem}: {len(runs)} run{'s' * (len(runs) != 1)}: {there}"]
+    text += [f"  {label(each)}" for each in runs[:LINES]]
+    if len(runs) > LINES:
+        text += [f"  ... {len(runs) - LINES - 1} more ..."] * (len(runs) > LINES + 1)
         text += [f"  {label(runs[-1])}"]
-    if only_failed:
+    if how.only_failed:
         text.append(f"only those that failed: {states[FAILED]}")
-    elif force:
+    elif how.force:
         text.append("all of them again")
     return "\n".join(text)
 
 
-def threads_each(jobs: int, dask: str | None = None) -> int:
+def threads_each(how: Settings) -> int:
     """Threads of each kernel if the cores of this machine are divided among the runs at once.
 
     One on the workers of a scheduler elsewhere, whose cores are not known here.
     """
-    at_once = workers_of(dask) if dask else jobs
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    at_once = workers_of(how.dask) if how.dask else how.jobs
+    here = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
     return max(1, cores // at_once) if at_once else 1
 
 
@@ -167,83 +126,56 @@ def short(path: Path) -> Path:
 
 
 def _perform(
-    runs: Sequence[Run],
-    folder: Path,
-    settings: dict,
-    workers: Workers,
-    overview: Overview,
-    stop: bool,
+    runs: Sequence[Run], folder: Path, how: Settings, workers: Workers, overview: Overview
 ) -> list[str]:
     """Ids of the runs that failed. Runs that another batch is at come last, and are waited for."""
-    failed = []
-    for wait in (False, True):
+    failures = []
+    for waiting in (False, True):
         elsewhere: list[Run] = []
         left = deque(runs)
-        under_way: dict[concurrent.futures.Future, Run] = {}
+        under_way: dict[Future, Run] = {}
         while left or under_way:
             # No more at once than can be performed: those that wait can still be left alone.
             while left and len(under_way) < workers.capacity():
                 each = left.popleft()
-                order = {"run": _plain(each), "folder": str(folder), "wait": wait, **settings}
-                order["place"] = place_of(each, folder)
+                order = Order(each, folder, how, waiting)
                 under_way[workers.submit(order, partial(overview.at, each))] = each
-            for future in concurrent.futures.wait(under_way, return_when=FIRST_COMPLETED).done:
-                each, end = under_way.pop(future), _end_of(future)
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                each, error = under_way.pop(future), future.exception()
+                # A worker of dask that died returns nothing.
+                end = failed(f"{type(error).__name__}: {error}") if error else future.result()
                 if end["end"] == "elsewhere":
                     elsewhere.append(each)
                     continue
-                overview.ended(each, end, _hint(each, folder, end))
+                overview.ended(each, end, _hint(Files(folder, each.id), end))
                 if end["end"] == "failed":
-                    failed.append(each.id)
-                    if any(reason in end["why"] for reason in FATAL):
+                    failures.append(each.id)
+                    fatal = any(reason in end["why"] for reason in FATAL)
+                    if fatal:
                         overview.say(f"stopped: the others would fail, too; then {SAME}")
-                        return failed
-                    if stop:
-                        return failed
+                    if fatal or how.stop:
+                        return failures
         runs = elsewhere
-    return failed
+    return failures
 
 
-def _end_of(future: concurrent.futures.Future) -> dict:
-    """What `perform` returned; a worker of dask that died returns nothing."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    return {
-        "end": "failed",
-        "why": f"{type(error).__name__}: {error}",
-        "seconds": 0.0,
-        "cell": False,
-    }
-
-
-def _hint(run: Run, folder: Path, end: dict) -> str:
+def _hint(files: Files, end: dict) -> str:
     """What to do about a failure."""
     if end["end"] != "failed":
         return ""
-    hint = f"its log: {short(log_file(run, folder))}"
+    hint = f"its log: {short(files.log)}"
     if end.get("cell"):
-        notebook = shlex.quote(str(short(folder / f"{run.id}.ipynb")))
-        hint = f"open it: jupyter lab {notebook}"
+        hint = f"open it: jupyter lab {shlex.quote(str(short(files.notebook)))}"
     if "\nAssertionError" in end["why"]:
         hint += "\nif a verdict on the defaults does not hold here: --no-verdicts runs it without"
     return hint
 
 
-def _plain(run: Run) -> dict:
-    return asdict(run) | {"notebook": str(run.notebook)}
-
-
-def _goes_on(folder: Path, same: bool) -> str:
-    where = shlex.quote(str(short(folder)))
-    return SAME if same else f"the same command with --output {where} goes on"
-
-
 def _refuse_other_results(states: dict[str, str], folder: Path) -> None:
     for id, there in states.items():
         if there not in (DONE, MISSING, FAILED):
-            file = folder / f"{id}.json"
-            file = file if file.exists() else file.with_suffix(".failed")
+            files = Files(folder, id)
+            file = files.result if files.result.exists() else files.failure
             raise ValueError(
                 f"{short(file)} holds the result of {there}: "
                 "give another output folder, or --force to replace it"
@@ -258,11 +190,10 @@ def _refuse_another_notebook(folder: Path, runs: Sequence[Run]) -> None:
         )
 
 
-def _refuse_unwritable(folder: Path) -> None:
-    probe = folder / ".writable"
+@contextlib.contextmanager
+def _written(folder: Path) -> Iterator[None]:
     try:
-        write_atomically(probe, "")
-        probe.unlink()
+        yield
     except OSError as error:
         raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None
 
@@ -271,10 +202,7 @@ def _new_folder(runs: Sequence[Run]) -> Path:  # type: ignore[return]
     name = f"{runs[0].profile}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
         folder = runs_folder(runs) / (name if number == 1 else f"{name}-{number}")
-        try:
+        # Another batch may have started in the same second.
+        with _written(folder), contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
             return folder
-        except FileExistsError:  # another batch started in the same second
-            continue
-        except OSError as error:
-            raise ValueError(f"cannot write into {short(folder)}: {error.strerror}") from None

@@ -1,10 +1,10 @@
 """The command line: ``erlib run``, ``sweep``, ``collect``, ``show`` and the maintainers' verbs."""
 
-import contextlib
+import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,87 +12,27 @@ import click
 
 from .. import __version__
 from ..notebook.parameters import Typed
+from .data_cli import data
 
-# Functions load `datasets`, so that other commands do not wait for torch.
+# Commands load what they do, so that others do not wait for pandas, papermill or torch.
 
 
-def _check_names(
-    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Refuse a misspelt name before any work is done for the others."""
-    from ..data import named as datasets
+class _Command(click.Command):
+    """What the planning refuses is the caller's mistake: exit code 2 and no traceback."""
 
-    for name in names:
+    def invoke(self, context: click.Context) -> Any:
         try:
-            datasets.check_name(name)
-        except ValueError as error:
-            raise click.BadParameter(str(error).removeprefix("name: ")) from error
-    return names
-
-
-@click.group()
-def data() -> None:
-    """The data sets that notebooks and runs use."""
-
-
-@data.command("list")
-def list_data_sets() -> None:
-    """Show every data set and where it would be read from now."""
-    from ..data import named as datasets
-
-    for entry in datasets.data_sets():
-        shape = " x ".join(str(length) for length in entry.shape)
-        click.echo(
-            f"{entry.name:<14} {entry.n_train:>6,} + {entry.n_test:>6,} images of {shape:<11}  "
-            f"{entry.n_classes} classes  {entry.licence:<12}  {entry.source}\n"
-            f"{'':<14} {entry.found or 'not here: see data/README.md'}"
-        )
-
-
-@data.command()
-@click.argument("names", nargs=-1, callback=_check_names)
-def verify(names: Sequence[str]) -> None:
-    """Read NAMES (all that are here, if none are named) and check their content.
-
-    Downloads nothing.  Fails if the content differs, or if a data set that was named is not here.
-    """
-    from ..data import named as datasets
-
-    if not names:
-        names = [entry.name for entry in datasets.data_sets() if entry.found]
-        for entry in datasets.data_sets():
-            if not entry.found:
-                click.echo(f"not here  {entry.name}")
-    _load_each(names, download=False)
-
-
-@data.command()
-@click.argument("names", nargs=-1, required=True, callback=_check_names)
-def fetch(names: tuple[str, ...]) -> None:
-    """Download NAMES into data/ unless they are here already, and check their content."""
-    _load_each(names, download=True)
-
-
-def _load_each(names: Sequence[str], download: bool) -> None:
-    from ..data import named as datasets
-
-    unlisted = {entry.name for entry in datasets.data_sets() if entry.sha256 is None}
-    failed = []
-    for name in names:
-        try:
-            found = datasets.load(name, download=download)
-        except (OSError, ValueError) as error:
-            failed.append(name)
-            click.echo(f"FAILED  {error}", err=True)
-        else:
-            note = "  (no known checksum to compare with: structure checked)"
-            click.echo(f"ok  {name}  sha256 {found.sha256}{note if name in unlisted else ''}")
-    if failed:
-        raise click.ClickException(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}")
+            return super().invoke(context)
+        except (ValueError, FileNotFoundError) as error:
+            raise click.UsageError(str(error), context) from error
+        except KeyboardInterrupt:
+            sys.exit(130)  # what there is to say has been said
 
 
 class _Main(click.Group):
     """The command line, which no character that a terminal cannot show brings to a stop."""
+
+    command_class = _Command
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -111,17 +51,6 @@ def main() -> None:
 
 
 main.add_command(data)
-
-
-@contextlib.contextmanager
-def _mistakes_as_usage_errors() -> Iterator[None]:
-    """What the planning refuses is the caller's mistake: exit code 2 and no traceback."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        raise click.UsageError(str(error)) from error
-    except KeyboardInterrupt:
-        sys.exit(130)  # what there is to say has been said
 
 
 def _options(*options: Callable) -> Callable:
@@ -186,19 +115,20 @@ def _once(overrides: tuple[tuple[str, str], ...]) -> dict[str, Typed]:
 )
 @_how
 def run(
-    selection: tuple[str, ...], profile: str, overrides: tuple[tuple[str, str], ...], **how: Any
+    selection: tuple[str, ...],
+    profile: str,
+    overrides: tuple[tuple[str, str], ...],
+    output: str | None,
+    **how: Any,
 ) -> None:
     """Run notebooks into a new folder below runs/.
 
     SELECTION is numbers (3), ranges (1-3), names (03_one_update) or files; all if there is none.
     """
-    from . import batch  # loading papermill takes a second that other commands can do without
-    from . import plan as runs
+    from . import batch, plan
 
-    with _mistakes_as_usage_errors():
-        planned = runs.plan(selection, profile=profile, overrides=_once(overrides))
-        failed = batch.run(planned, **how)
-    sys.exit(1 if failed else 0)
+    planned = plan.plan(selection, profile=profile, overrides=_once(overrides))
+    sys.exit(1 if batch.run(planned, output, plan.Settings(**how)) else 0)
 
 
 @main.command()
@@ -229,11 +159,7 @@ def sweep(
     params: str | None,
     out: str | None,
     dry_run: bool,
-    only_failed: bool,
-    jobs: int,
-    dask: str | None,
-    threads: int | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Run a NOTEBOOK at every point of a grid of parameters.
 
@@ -243,34 +169,24 @@ def sweep(
     \b
     erlib sweep 3 --grid widths=50,100 --grid seeds=0:10 --jobs 2
     """
-    from . import batch, sweep
+    from . import batch, plan, sweep
 
-    with _mistakes_as_usage_errors():
-        if not axes:
-            raise ValueError("give at least one --grid; a notebook runs once by erlib run")
-        if dask and jobs > 1:
-            raise ValueError("--jobs is for this machine alone; dask has as many as its workers")
-        fixed = (sweep.read_fixed(params) if params else {}) | _once(overrides)
-        planned = sweep.plan_sweep(notebook, axes, fixed)
-        folder = Path(out or sweep.default_folder(planned)).resolve()
-        shown = shlex.quote(str(batch.short(folder)))
-        threads = threads or batch.threads_each(jobs, dask)
-        at_once = f"{jobs} at once" if dask is None else f"by dask at {dask}"
-        click.echo(batch.describe(planned, folder, only_failed, how["force"]))
-        click.echo(f"{at_once}, {threads} thread{'s' * (threads > 1)} each")
-        if dry_run:
-            return
-        failed = batch.run(
-            planned,
-            output=folder,
-            jobs=jobs,
-            dask=dask,
-            threads=threads,
-            replace=True,
-            only_failed=only_failed,
-            **how,
-        )
-    if failed:
+    if not axes:
+        raise ValueError("give at least one --grid; a notebook runs once by erlib run")
+    how = plan.Settings(replace=True, **options)
+    if how.dask and how.jobs > 1:
+        raise ValueError("--jobs is for this machine alone; dask has as many as its workers")
+    fixed = (plan.read_parameters(params) if params else {}) | _once(overrides)
+    planned = sweep.plan_sweep(notebook, axes, fixed)
+    folder = Path(out or sweep.default_folder(planned)).resolve()
+    shown = shlex.quote(str(batch.short(folder)))
+    how = dataclasses.replace(how, threads=how.threads or batch.threads_each(how))
+    at_once = f"{how.jobs} at once" if how.dask is None else f"by dask at {how.dask}"
+    click.echo(batch.describe(planned, folder, how))
+    click.echo(f"{at_once}, {how.threads} thread{'s' * (how.threads != 1)} each")
+    if dry_run:
+        return
+    if failed := batch.run(planned, folder, how):
         where = "" if out is None else f" --out {shown}"
         click.echo(f"the same command again runs what failed; erlib show ID{where} says why")
     else:
@@ -312,41 +228,35 @@ def collect(
     erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
     """
     from . import collect as results
+    from . import show
     from .sweep import split_axis
 
-    with _mistakes_as_usage_errors():
-        found, others = results.read_runs(folder, mixed=mixed)
-        rows = results.rows_of(found, table=table)
-        if table and (lacking := len(found) - len(results.with_table(found, table))):
-            others[f"without table {table}"] = lacking
-        for text in where:
-            rows = results.select(rows, *split_axis(text, "where"))
-        if value and not plot:
-            raise ValueError("--value is the column that --plot draws")
-        columns = [column.strip() for column in by.split(",")] if by else []
-        shown = results.means(rows, columns, results.varying(found)) if columns else rows
-        if plot:
-            from .sweep_plot import plot as draw
-
-            if not columns or not value:
-                raise ValueError("--plot needs --by, its first column across, and --value")
-            if not Path(plot).parent.is_dir():
-                raise ValueError(f"--plot {plot}: there is no folder {Path(plot).parent}")
-            draw(results.in_whole_characters(shown), columns, value, plot, log=log)
-            click.echo(f"wrote {plot}")
-        elif to:
-            results.as_csv(shown)
-        else:
-            click.echo(results.as_text(shown))
-    for what, count in others.items():
+    columns = [column.strip() for column in by.split(",")] if by else []
+    if value and not plot:
+        raise ValueError("--value is the column that --plot draws")
+    if plot and not (columns and value):
+        raise ValueError("--plot needs --by, its first column across, and --value")
+    if plot and not Path(plot).parent.is_dir():
+        raise ValueError(f"--plot {plot}: there is no folder {Path(plot).parent}")
+    found, others = results.read_runs(folder, mixed=mixed)
+    rows = results.rows_of(found, table=table)
+    if table:
+        others[f"without table {table}"] = len(found) - len(results.with_table(found, table))
+    for text in where:
+        rows = results.select(rows, *split_axis(text, "where"))
+    if columns:
+        rows = results.means(rows, columns, results.varying(found))
+    if plot:
+        show.plot(rows, columns, str(value), plot, log=log)
+        click.echo(f"wrote {plot}")
+    else:
+        click.echo(results.as_csv(rows) if to else results.as_text(rows), nl=not to)
+    for what, count in (+others).items():
         click.echo(f"left out: {count} {what}", err=True)
-    tables = results.tables_in(found)
     if not any(result["recorded"] for result in found):
         click.echo("nothing was recorded: erlib.record(name=value) in the notebook", err=True)
-    if tables and not table:
-        there = ", ".join(
-            f"{name} ({results.length_of(found, name)} rows a run)" for name in tables
-        )
+    if not table and (lengths := results.lengths(found)):
+        there = ", ".join(f"{name} ({length} rows a run)" for name, length in lengths.items())
         click.echo(f"tables: {there}; --table NAME shows one", err=True)
 
 
@@ -363,12 +273,11 @@ def show(run: str, out: str | None, in_lab: bool) -> None:
     """
     from . import show
 
-    with _mistakes_as_usage_errors():
-        file = show.find(run, [out] if out else None)
-        if in_lab:
-            notebook = str(show.notebook_of(file))
-            os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", notebook])
-        click.echo(show.describe(file))
+    file = show.find(run, [out] if out else None)
+    if in_lab:
+        notebook = str(show.notebook_of(file))
+        os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", notebook])
+    click.echo(show.describe(file))
 
 
 @main.command()
@@ -382,8 +291,7 @@ def refresh(selection: tuple[str, ...], timeout: float | None) -> None:
     from .plan import plan
     from .refresh import refresh as refresh_notebooks
 
-    with _mistakes_as_usage_errors():
-        failed = refresh_notebooks(plan(selection), timeout=timeout)
+    failed = refresh_notebooks(plan(selection), timeout=timeout)
     sys.exit(1 if failed else 0)
 
 
@@ -394,8 +302,7 @@ def publish(folders: tuple[str, ...], to: str | None) -> None:
     """Copy finished results of run FOLDERS into committed tables."""
     from .publish import publish as publish_results
 
-    with _mistakes_as_usage_errors():
-        written, unfinished = publish_results(folders, to)
+    written, unfinished = publish_results(folders, to)
     for file in written:
         click.echo(f"wrote {file}")
     for run_id in unfinished:
@@ -412,8 +319,7 @@ def status(folder: str | None, check: bool) -> None:
     """
     from .status import status as status_of_results
 
-    with _mistakes_as_usage_errors():
-        lines, all_present = status_of_results(folder)
+    lines, all_present = status_of_results(folder)
     click.echo("\n".join(lines))
     sys.exit(1 if check and not all_present else 0)
 
@@ -423,8 +329,7 @@ def readme() -> None:
     """Write the published results into the tables of README.md."""
     from .readme import renew
 
-    with _mistakes_as_usage_errors():
-        click.echo("README.md renewed" if renew() else "README.md is up to date")
+    click.echo("README.md renewed" if renew() else "README.md is up to date")
 
 
 @main.command()
@@ -434,10 +339,9 @@ def claims(page: bool) -> None:
     from ..notebook.paths import ROOT
     from .claims import as_page, as_text, judge
 
-    with _mistakes_as_usage_errors():
-        judged = judge()
-        if page:
-            (ROOT / "docs/claims.md").write_text(as_page(judged), encoding="utf-8")
-        else:
-            click.echo(as_text(judged))
+    judged = judge()
+    if page:
+        (ROOT / "docs/claims.md").write_text(as_page(judged), encoding="utf-8")
+    else:
+        click.echo(as_text(judged))
     sys.exit(0 if all(check["ok"] for claim in judged for check in claim["checks"]) else 1)

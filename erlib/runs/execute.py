@@ -18,6 +18,19 @@ from papermill.iorw import LocalHandler, papermill_io
 from ..notebook import paths
 from .notebooks import cells, first_line, parameter_cells
 
+#: Executed before the first cell of a run without verdicts, which are about the defaults and need
+#: not hold at every point: asserts of the notebook do nothing, those of libraries stay.
+WITHOUT_ASSERTS = """
+import ast
+
+class WithoutAsserts(ast.NodeTransformer):
+    def visit_Assert(self, node):
+        return ast.copy_location(ast.Pass(), node)
+
+get_ipython().ast_transformers.append(WithoutAsserts())
+del ast, WithoutAsserts
+"""
+
 
 class _Files(LocalHandler):
     """Writes notebooks with half a character in them, as names of files can have."""
@@ -47,15 +60,15 @@ def execute(
     parameters: dict[str, Any],
     variables: dict[str, Any],
     timeout: float | None,
-    first: str | None = None,
+    verdicts: bool = True,
     cell_started: Callable[[int, int, str], object] | None = None,
 ) -> NotebookNode:
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
     With ``parameters``, papermill replaces the cell that it injected into the notebook before: what
-    that one set, they set too. ``variables`` are set in the environment of the kernel alone; it
-    executes the line ``first`` before any cell. ``cell_started`` is called with the number of each
-    cell, how many there are, and its first line.
+    that one set, they set too. ``variables`` are set in the environment of the kernel alone, which
+    leaves out asserts unless ``verdicts``. ``cell_started`` is called with the number of each cell,
+    how many there are, and its first line.
     """
     before = next((assigned for injected, assigned in parameter_cells(notebook) if injected), None)
     n_cells = sum(_is_code(cell) for cell in cells(notebook))
@@ -76,7 +89,7 @@ def execute(
             parameters,
             kernel_name=NATIVE_KERNEL_NAME,
             language="python",
-            kernel_manager_class=_kernel_with(variables, first),
+            kernel_manager_class=_kernel_with(variables, verdicts),
             cwd=notebook.parent,
             execution_timeout=timeout,
             progress_bar=False,
@@ -110,7 +123,7 @@ def _is_code(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip())
 
 
-def _kernel_with(variables: dict[str, Any], first: str | None) -> type[AsyncKernelManager]:
+def _kernel_with(variables: dict[str, Any], verdicts: bool) -> type[AsyncKernelManager]:
     """A kernel manager that starts the interpreter running erlib, whatever a kernelspec says.
 
     The variables go straight to the kernel's process, so none can leak into this one.
@@ -140,8 +153,8 @@ def _kernel_with(variables: dict[str, Any], first: str | None) -> type[AsyncKern
             )
 
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-            if first:
-                options["extra_arguments"] = [f"--IPKernelApp.exec_lines={first}"]
+            if not verdicts:
+                options["extra_arguments"] = [f"--IPKernelApp.exec_lines={WITHOUT_ASSERTS}"]
             return await super().start_kernel(env=env, **options)
 
     return Kernel

@@ -3,6 +3,7 @@
 import sys
 import textwrap
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -20,12 +21,18 @@ class Overview:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.total = len(runs)
         self.width = max((len(label(run)) for run in runs), default=0)
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
         self._running: dict[str, tuple[str, str, str]] = {}
         self._lock, self._terminal = threading.Lock(), sys.stdout.isatty()
 
     def beating(self) -> AbstractContextManager[None]:
         return heartbeat(self._describe)
+
+    def done_already(self, run: Run) -> None:
+        """Nothing is to do; of a point among many nothing is said."""
+        self.counts["done already"] += 1
+        if not run.title:
+            self.say(f"{run.id.ljust(self.width)}  done already")
 
     def at(self, run: Run, cell: int, of: int, line: str) -> None:
         """A run has reached a cell."""
@@ -36,8 +43,8 @@ class Overview:
         """A run has ended; `hint` stands below what went wrong."""
         with self._lock:
             self._running.pop(run.id, None)
-            self.counts[end["end"]] = self.counts.get(end["end"], 0) + 1
-            done = sum(self.counts.values())
+            self.counts[end["end"]] += 1
+            done = self.counts.total()
         count = f"[{done:{len(str(self.total))}} of {self.total}]  " if self.total > 8 else ""
         verdict = "FAILED" if end["end"] == "failed" else end["end"]
         seconds = "" if end["end"] == "done already" else f"  {end['seconds']:.1f} s"
@@ -47,24 +54,25 @@ class Overview:
         self.say(text)
 
     def say(self, text: str) -> None:
-        if self._terminal:
-            text = f"\r\033[K{text}"  # over the line that is renewed
-        print(text, flush=True)
+        """Print over the line that is renewed."""
+        print(f"\r\033[K{text}" if self._terminal else text, flush=True)
 
     def summary(self) -> str:
         """``3 ok, 1 failed``"""
-        kinds = [kind for kind in ("ok", "failed", "done already") if kind in self.counts]
-        return ", ".join(f"{self.counts[kind]} {kind}" for kind in kinds) or "nothing to do"
+        left = self.total - self.counts.total()
+        kinds = [kind for kind in ("ok", "failed", "done already") if self.counts[kind]]
+        text = ", ".join(f"{self.counts[kind]} {kind}" for kind in kinds) or "nothing to do"
+        return text + (f", {left} not run" if left else "")
 
     def _describe(self, seconds: float) -> str:
         with self._lock:
             running = list(self._running.values())
-            done = sum(self.counts.values())
+            done = self.counts.total()
         if self.total == 1 and running:
             ((name, place, line),) = running
             return f"{name}  {place}, {seconds:.0f} s: {line}"
         text = f"{done} of {self.total} ended, {seconds:.0f} s"
-        now = done - self.counts.get("done already", 0)
+        now = done - self.counts["done already"]
         if now and done < self.total:
             text += f", about {_duration(seconds / now * (self.total - done))} left"
         return "; ".join([text, *(f"{name} {place}" for name, place, _ in running)])

@@ -1,4 +1,4 @@
-"""What is to run: notebooks with the parameters of a profile. `erlib.runs.batch` runs it.
+"""What is to run, and how: notebooks with the parameters of a profile. `erlib.runs.batch` runs it.
 
 `plan` refuses mistakes before anything runs.
 """
@@ -44,6 +44,22 @@ class Run:
         for name, value in self.overrides.items():
             words += ["-p", name, typed(value)]
         return shlex.join(words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How runs are performed, from the command line to the worker."""
+
+    jobs: int = 1  #: runs under way at once
+    dask: str | None = None  #: as many as these workers, in place of ``jobs`` processes
+    threads: int | None = None  #: of each kernel
+    timeout: float | None = None  #: seconds that a cell may take
+    limit: float | None = None  #: and a run
+    force: bool = False  #: run again what is done
+    stop: bool = False  #: at the first failure
+    verdicts: bool = True  #: without, the asserts of a notebook are left out
+    replace: bool = False  #: renew older results, as sweeps do
+    only_failed: bool = False
 
 
 def plan(
@@ -135,14 +151,19 @@ def _full_settings(notebooks: Sequence[Path]) -> dict[str, dict]:
         if file.stem.split(".")[0] not in stems:
             hint = suggestion(file.stem, stems)
             raise ValueError(f"full/{file.name} belongs to no notebook{hint}")
-        try:
-            values = from_text(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"full/{file.name} {error}") from None
-        if values is not None and not isinstance(values, dict):
-            raise ValueError(f"full/{file.name} is no mapping of parameters to values")
-        settings[file.stem] = values or {}
+        settings[file.stem] = read_parameters(file, f"full/{file.name}")
     return settings
+
+
+def read_parameters(file: str | Path, name: str | None = None) -> dict[str, Any]:
+    """Parameters from a YAML file, a mapping of names to values; in errors it is called `name`."""
+    try:
+        values = from_text(Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{name or file} {error}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ValueError(f"{name or file} is no mapping of parameters to values")
+    return values or {}
 
 
 def _select(runs: list[Run], selection: Sequence[str | Path]) -> list[Run]:

@@ -1,9 +1,9 @@
 """Runs in processes: hand one over, follow it, stop it with all that it started.
 
-`perform` is what an executor is given (`erlib.runs.processes`): a plain function of plain values,
-which runs on this machine in a thread, or on another one in a worker of dask. Each thread that
-calls it has a process that does its runs (`erlib.runs.worker`), and each run has a kernel of its
-own. It has to be a process: papermill changes the current folder.
+`perform` is what an executor is given: a plain function of plain values, which runs on this machine
+in a thread, or on another one in a worker of dask. Each thread that calls it has a process that
+does its runs (`erlib.runs.worker`), and each run has a kernel of its own. It has to be a process:
+papermill changes the current folder.
 """
 
 import contextlib
@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import psutil
 
 from ..notebook.code_state import all_modules, code_state
-from ..notebook.record import write_json
+from .folder import Order
+from .plan import Settings
 
 #: Reasons for which every later run would fail, too.
 FATAL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EROFS, errno.EDQUOT))
@@ -33,42 +34,37 @@ _processes: set[subprocess.Popen] = set()
 _stopped = threading.Event()
 
 
-def perform(order: dict, tell: Callable | None = None) -> dict:
-    """Do one run; returns how it ended.
+def failed(why: str, *, cell: bool = False) -> dict:
+    """The end of a run that failed; `cell` if it had come to its first one."""
+    return {"end": "failed", "why": why, "cell": cell, "seconds": 0.0}
 
-    `order` is a dict: the ``run``, its ``folder``, the ``place`` of its notebook, ``threads``, the
-    seconds that a cell (``timeout``) and all of it (``limit``) may take, whether its ``verdicts``
-    are checked, whether to ``force`` it, and whether to ``wait`` if another batch is at it. `tell`
-    is called with its events on the way. The dict returned has ``end`` ("ok", "done already",
-    "elsewhere", "failed" or "stopped"), ``why`` if it failed, and ``seconds``.
+
+def perform(order: Order, tell: Callable | None = None) -> dict:
+    """Do one run; returns how it ended. `tell` is called with its events on the way.
+
+    The dict returned has ``end`` ("ok", "done already", "elsewhere", "failed" or "stopped"),
+    ``why`` if it failed, and ``seconds``.
     """
-    folder, id = Path(order["folder"]), order["run"]["id"]
     began = time.monotonic()
     try:
-        (folder / ".locks").mkdir(parents=True, exist_ok=True)
-        with open(folder / f"{id}.log", "a", encoding="utf-8") as log:
+        order.files.lock.parent.mkdir(parents=True, exist_ok=True)
+        with open(order.files.log, "a", encoding="utf-8") as log:
             log.write(f"--- {datetime.datetime.now():%Y-%m-%d %H:%M:%S}\n")
         end = _follow(order, tell or (lambda **event: None))
     except OSError as error:
-        end = {"end": "failed", "why": str(error)}
-    end.setdefault("seconds", round(time.monotonic() - began, 1))
+        end = failed(str(error))
+    end["seconds"] = end.get("seconds") or round(time.monotonic() - began, 1)
     if end["end"] == "failed":
         with contextlib.suppress(OSError):  # a full disk: the run is then missing, not failed
-            failure = {"run": order["run"], "place": order["place"], **end}
-            write_json(folder / f"{id}.failed", failure)
+            order.write_failure(end)
     return end
 
 
 def stop_all() -> None:
-    """Stop all processes, and let no run begin until `start_again`."""
+    """Stop all processes, and let no run begin until the next batch."""
     _stopped.set()
     for process in list(_processes):
         stop_tree(process.pid)
-
-
-def start_again() -> None:
-    """Undo `stop_all`, for the next batch."""
-    _stopped.clear()
 
 
 def stop_tree(pid: int) -> None:
@@ -83,24 +79,30 @@ def stop_tree(pid: int) -> None:
             each.kill()
 
 
-def _follow(order: dict, tell: Callable) -> dict:
+def _follow(order: Order, tell: Callable) -> dict:
     """Hand the run to the process of this thread, and read what it tells until it has ended."""
     if _stopped.is_set():
         return {"end": "stopped"}
     process = _process()
     assert process.stdin and process.stdout
     late = threading.Event()
-    timer = threading.Timer(order["limit"] or 0, _stop_late, [process, late])
+    limit = order.how.limit or 0.0
+
+    def stop_late() -> None:
+        late.set()
+        stop_tree(process.pid)
+
+    timer = threading.Timer(limit, stop_late)
     end, place = None, "before its first cell"
     try:
-        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.write(order.as_line())
         process.stdin.flush()
         while end is None and (line := process.stdout.readline()):
             event = json.loads(line)
             if "end" in event:
                 end = event
             elif "begun" in event:
-                if order["limit"]:
+                if limit:
                     timer.start()
             else:
                 tell(**event)
@@ -115,11 +117,13 @@ def _follow(order: dict, tell: Callable) -> dict:
     _processes.discard(process)
     _mine.process = None
     if late.is_set():
-        why = f"it ran longer than {order['limit']:g} s and was stopped {place}"
-        return {"end": "failed", "why": why}
+        return failed(f"it ran longer than {limit:g} s and was stopped {place}")
     if _stopped.is_set():
         return {"end": "stopped"}
-    return {"end": "failed", "why": f"{_death(process.returncode)} {place}"}
+    death = f"ended with code {process.returncode}"
+    if process.returncode < 0:
+        death = f"was killed (signal {-process.returncode}; out of memory, perhaps)"
+    return failed(f"its process {death} {place}")
 
 
 def _process() -> subprocess.Popen:
@@ -127,34 +131,19 @@ def _process() -> subprocess.Popen:
     process = getattr(_mine, "process", None)
     if process is None or process.poll() is not None:
         _processes.discard(process)
+        # Where erlib is, for a process that starts in another folder, installed or not.
+        here = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker"],
             stdin=subprocess.PIPE,  # it stays open: closed, it tells the process that we are gone
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": _import_path()},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, here))},
             start_new_session=True,  # Ctrl-C goes to the batch, which then stops its runs
         )
         _mine.process = process
         _processes.add(process)
     return process
-
-
-def _stop_late(process: subprocess.Popen, late: threading.Event) -> None:
-    late.set()
-    stop_tree(process.pid)
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        return f"its process was killed (signal {-code}; out of memory, perhaps)"
-    return f"its process ended with code {code}"
-
-
-def _import_path() -> str:
-    """Where erlib is, for a process that starts in another folder, installed or not."""
-    here = str(Path(__file__).parents[2])
-    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
 
 
 class Workers(NamedTuple):
@@ -165,23 +154,23 @@ class Workers(NamedTuple):
 
 
 @contextlib.contextmanager
-def executor(folder: Path, *, jobs: int = 1, dask: str | None = None) -> Iterator[Workers]:
+def executor(folder: Path, how: Settings) -> Iterator[Workers]:
     """Yield `Workers`: ``submit(order, tell)`` returns a future, ``capacity()`` how many at once.
 
-    `dask` is the address of a scheduler, or ``local:N`` for N workers on this machine. Raises
+    ``how.dask`` is the address of a scheduler, or ``local:N`` for N workers on this machine. Raises
     ValueError if its workers cannot be used: no dask here, no scheduler there, another state of
     erlib, or a `folder` that they do not see.
     """
-    if dask is None:
-        start_again()
-        pool = ThreadPoolExecutor(jobs)
+    if how.dask is None:
+        _stopped.clear()
+        pool = ThreadPoolExecutor(how.jobs)
         try:
-            yield Workers(lambda *order_tell: pool.submit(perform, *order_tell), lambda: jobs)
+            yield Workers(lambda *order_tell: pool.submit(perform, *order_tell), lambda: how.jobs)
         finally:
             stop_all()
             pool.shutdown(cancel_futures=True)
         return
-    with _client(dask) as client:
+    with _client(how.dask) as client:
         _check(client, folder)
         pool = client.get_executor(pure=False)
         yield Workers(

@@ -1,92 +1,70 @@
 """Copy the results of runs into the form that is committed."""
 
-import csv
-import io
 import json
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..notebook import paths
 from ..notebook.record import write_atomically, write_json
+from .collect import as_csv, frame_of
+from .folder import Files, numbered, tables_in
 
 
-def publish(folders, to=None):
+def publish(
+    folders: Sequence[str | Path], to: str | Path | None = None
+) -> tuple[list[Path], list[str]]:
     """Copy the finished results of run folders into ``to`` (default ``results/full``).
 
-    For each run ``<id>.json`` says where its numbers come from, each recorded table is a tidy
-    ``<id>.<table>.csv``, its columns in the order in which they were recorded, and the figures go
-    to ``figures/<id>/`` (below ``to``, if it is given).  Returns the files written and the ids of
-    runs left out because they are not finished.
+    For each run ``<id>.json`` says where its numbers come from, each recorded table with a row is
+    a tidy ``<id>.<table>.csv``, its columns in the order in which they were recorded, and the
+    figures go to ``figures/<id>/`` (below ``to``, if it is given).  Returns the files written and
+    the ids of runs left out because they are not finished.
 
     Raises ValueError before anything is written if a folder holds no finished run, if two hold the
     same id, if a result names a folder of this machine, or if no commit holds the code it is of.
     """
-    pictures = Path(to) / "figures" if to else paths.FIGURES
-    to = Path(to or paths.RESULTS)
-    results, figures, unfinished = {}, {}, []
+    results: dict[Files, dict] = {}
+    unfinished: list[str] = []
     for folder in map(Path, folders):
-        finished = sorted(folder.glob("[0-9][0-9]_*.json"))
-        if not finished:
+        if not (finished := numbered(folder)):
             raise ValueError(f"{folder} holds no finished run (no NN_name.json)")
-        for file in finished:
-            if file.stem in results:
-                raise ValueError(f"{file.stem} is in more than one of the folders")
-            results[file.stem] = json.loads(file.read_text(encoding="utf-8"))
-            drawn = (folder / "figures" / file.stem).glob("*.png")
-            figures[file.stem] = sorted(drawn)
-            _refuse_code_in_no_commit(results[file.stem].get("environment", {}), file.stem)
-            _refuse_local_paths(results[file.stem], file.stem)
-            words = shlex.split(results[file.stem].get("command", ""))
-            _refuse_local_paths(words, f"{file.stem}.command")
-        stems = {file.stem for file in finished}
-        unfinished += [n.stem for n in sorted(folder.glob("*.ipynb")) if n.stem not in stems]
+        for files in map(Files.of, finished):
+            if any(files.id == other.id for other in results):
+                raise ValueError(f"{files.id} is in more than one of the folders")
+            results[files] = result = json.loads(files.result.read_text(encoding="utf-8"))
+            _refuse_code_in_no_commit(result.get("environment", {}), files.id)
+            _refuse_local_paths(result, files.id)
+            _refuse_local_paths(shlex.split(result.get("command", "")), f"{files.id}.command")
+        unfinished += [file.stem for file in sorted(folder.glob("*.ipynb"))]
 
-    written = []
-    for id, result in results.items():
-        tables = {key: v for key, v in result["recorded"].items() if _is_table(v)}
+    written: list[Path] = []
+    for files, result in results.items():
+        target = Files(Path(to or paths.RESULTS), files.id)
+        tables = {name: rows for name, rows in tables_in(result).items() if rows}
         result["recorded"] = {k: v for k, v in result["recorded"].items() if k not in tables}
         if result.get("place", "").startswith("."):  # the folders of somebody's own notebook
             result["place"] = Path(result["place"]).name
-        result["tables"] = {key: f"{id}.{key}.csv" for key in tables}
-        target = to / f"{id}.json"
-        old = json.loads(target.read_text(encoding="utf-8"))["tables"] if target.is_file() else {}
-        for key, rows in tables.items():
-            write_atomically(to / result["tables"][key], _as_csv(rows))
-            written.append(to / result["tables"][key])
-        write_json(target, result)
-        written.append(target)
-        for file in set(old.values()) - set(result["tables"].values()):
-            (to / file).unlink(missing_ok=True)  # a table that the run no longer records
-        shutil.rmtree(pictures / id, ignore_errors=True)
-        for figure in figures[id]:
-            copy = pictures / id / figure.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(copy, figure.read_bytes())
-            written.append(copy)
-    return written, [id for id in unfinished if id not in results]
+        result["tables"] = {name: target.table(name).name for name in tables}
+        old = json.loads(target.result.read_text("utf-8")) if target.result.is_file() else {}
+        for name, rows in tables.items():
+            write_atomically(target.table(name), as_csv(frame_of(rows)))
+        write_json(target.result, result)
+        for name in old.get("tables", {}).keys() - tables.keys():
+            target.table(name).unlink(missing_ok=True)  # which the run no longer records
+        figures = target.figures if to else paths.FIGURES / files.id
+        shutil.rmtree(figures, ignore_errors=True)
+        for drawn in files.drawn():
+            write_atomically(figures / drawn.name, drawn.read_bytes())
+        written += [*map(target.table, tables), target.result]
+        written += [figures / drawn.name for drawn in files.drawn()]
+    done = {files.id for files in results}
+    return written, [id for id in unfinished if id not in done]
 
 
-def _is_table(value):
-    """A list of flat dicts, at least one."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(row, dict) for row in value)
-        and not any(isinstance(cell, (list, dict)) for row in value for cell in row.values())
-    )
-
-
-def _as_csv(rows):
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _refuse_code_in_no_commit(environment, id):
+def _refuse_code_in_no_commit(environment: dict, id: str) -> None:
     """Nobody else could see the code that such a result is of."""
     commit = environment.get("git_commit")
     if not commit:
@@ -95,7 +73,7 @@ def _refuse_code_in_no_commit(environment, id):
         raise ValueError(f"{id} was made with local changes to {commit}: commit, and run it again")
 
 
-def _refuse_local_paths(value, where):
+def _refuse_local_paths(value: Any, where: str) -> None:
     """A result that names a folder of this machine can be repeated by nobody else."""
     if isinstance(value, dict):
         for key, item in value.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..notebook import paths
 from ..notebook.code_state import PACKAGE, changed
-from .folder import read_result
+from .folder import numbered, read_result
 from .notebooks import source_hash
 
 
@@ -34,8 +34,7 @@ def status(folder: str | Path | None = None) -> tuple[list[str], bool]:
     """
     folder = Path(folder or paths.RESULTS)
     lines, all_present = [], True
-    files = sorted(folder.glob("[0-9][0-9]_*.json"), key=lambda file: file.stem)
-    if not files:
+    if not (files := numbered(folder)):
         raise ValueError(f"{folder} holds no results (no NN_name.json)")
     width = max(len(file.stem) for file in files)
     for file in files:

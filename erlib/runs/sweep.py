@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..notebook.parameters import QUOTED, Typed, from_text, from_typed, typed
+from ..notebook.parameters import QUOTED, Typed, from_typed, typed
 from .declared import Declared
 from .folder import runs_folder
 from .plan import Run, plan
@@ -124,17 +124,6 @@ def counted(item: str) -> list | range:
     if step == 0 or not range(start, end, step):
         raise ValueError(f"{item} holds no number")
     return range(start, end, step)
-
-
-def read_fixed(file: str | Path) -> dict[str, Any]:
-    """Parameters from a YAML file, a mapping of names to values."""
-    try:
-        values = from_text(Path(file).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} {error}") from None
-    if values is not None and not isinstance(values, dict):
-        raise ValueError(f"{file} is no mapping of parameters to values")
-    return values or {}
 
 
 def default_folder(runs: Sequence[Run]) -> Path:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +13,8 @@ from erlib.notebook.code_state import code_state
 from erlib.runs import batch as module
 from erlib.runs.batch import describe, run, states_in, threads_each
 from erlib.runs.notebooks import source_hash
-from erlib.runs.plan import plan
+from erlib.runs.plan import Settings, plan
+from erlib.runs.processes import failed
 from erlib.runs.sweep import plan_sweep
 
 # With kernels
@@ -83,19 +83,14 @@ def no_kernel(monkeypatch):
     spy = SimpleNamespace(executed=[], broken=set(), why="In [2]  1 / 0\nZeroDivisionError")
 
     def pretend(order, tell=None):
-        run, stem = order["run"], os.path.join(order["folder"], order["run"]["id"])
-        spy.executed.append(run["id"])
-        if run["id"] in spy.broken:
-            with open(f"{stem}.failed", "w") as file:
-                failure = {"run": run, "why": spy.why, "seconds": 1.0, "place": order["place"]}
-                json.dump(failure, file)
-            return {"end": "failed", "why": spy.why, "seconds": 1.0, "cell": True}
-        parameters = run["defaults"] | run["settings"] | run["overrides"]
-        result = {"parameters": parameters, "recorded": {}, "code": code_state(["regress.py"])}
-        result["notebook_sha256"] = source_hash(Path(run["notebook"]))
-        result["place"] = order["place"]
-        with open(f"{stem}.json", "w") as file:
-            json.dump(result, file)
+        run = order.run
+        spy.executed.append(run.id)
+        if run.id in spy.broken:
+            end = failed(spy.why, cell=True) | {"seconds": 1.0}
+            order.write_failure(end)
+            return end
+        code, sha256 = code_state(["regress.py"]), source_hash(run.notebook)
+        order.write_result(recorded={}, code=code, notebook_sha256=sha256)
         return {"end": "ok", "seconds": 1.0}
 
     monkeypatch.setattr("erlib.runs.processes.perform", pretend)
@@ -113,7 +108,7 @@ def test_an_interrupted_batch_is_resumed(three, place, no_kernel, capsys):
     assert capsys.readouterr().out.endswith("1 ok, 2 done already\n")
 
     no_kernel.executed = []
-    run(plan(), output=place / "out", force=True)
+    run(plan(), place / "out", Settings(force=True))
     assert no_kernel.executed == ["01_first", "02_second", "03_third"]
 
 
@@ -126,13 +121,13 @@ def test_another_result_is_not_overwritten_without_force(three, place, no_kernel
     with pytest.raises(ValueError, match=r"02_second\.json holds the result of an earlier state"):
         run(plan(["1-2"]), output=place / "out")
     assert no_kernel.executed == [], "refused before anything runs"
-    run(plan(["1"], overrides={"hidden": 7}), output=place / "out", force=True)
+    run(plan(["1"], overrides={"hidden": 7}), place / "out", Settings(force=True))
     assert result_of(place / "out", "01_first")["parameters"]["hidden"] == 7
 
 
 def test_stop_keeps_later_notebooks_from_running(three, place, no_kernel):
     no_kernel.broken = {"01_first"}
-    assert run(plan(), output=place / "out", stop=True) == ["01_first"]
+    assert run(plan(), place / "out", Settings(stop=True)) == ["01_first"]
     assert no_kernel.executed == ["01_first"]
 
 
@@ -159,7 +154,7 @@ def test_a_result_of_other_code_is_refused_or_renewed(three, place, no_kernel):
     file.write_text(json.dumps(result))
     with pytest.raises(ValueError, match=r"an earlier state of erlib \(regress\.py, reflect\.py\)"):
         run(plan(["1"]), output=place / "out")
-    run(plan(["1"]), output=place / "out", replace=True)
+    run(plan(["1"]), place / "out", Settings(replace=True))
     assert no_kernel.executed == ["01_first", "01_first"]
 
 
@@ -176,7 +171,7 @@ def test_only_what_failed(three, place, no_kernel, capsys):
     no_kernel.broken = {"02_second"}
     run(plan(["1-2"]), output=place / "out")
     no_kernel.executed, no_kernel.broken = [], set()
-    assert run(plan(), output=place / "out", only_failed=True) == []
+    assert run(plan(), place / "out", Settings(only_failed=True)) == []
     assert no_kernel.executed == ["02_second"], "03 is missing, but did not fail"
     assert "2 ok" not in capsys.readouterr().out
 
@@ -202,8 +197,8 @@ def test_what_another_batch_is_at_comes_last_and_is_waited_for(three, place, mon
     calls = []
 
     def pretend(order, tell=None):
-        calls.append((order["run"]["id"], order["wait"]))
-        busy = order["run"]["id"] == "01_first" and not order["wait"]
+        calls.append((order.run.id, order.wait))
+        busy = order.run.id == "01_first" and not order.wait
         return {"end": "elsewhere" if busy else "ok", "seconds": 1.0}
 
     monkeypatch.setattr("erlib.runs.processes.perform", pretend)
@@ -214,8 +209,9 @@ def test_what_another_batch_is_at_comes_last_and_is_waited_for(three, place, mon
 
 def test_cores_are_divided_among_the_runs_at_once(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
-    assert [threads_each(jobs) for jobs in (1, 2, 3, 20)] == [8, 4, 2, 1]
-    assert threads_each(1, "local:4") == 2 and threads_each(1, "tcp://far:8786") == 1
+    assert [threads_each(Settings(jobs=jobs)) for jobs in (1, 2, 3, 20)] == [8, 4, 2, 1]
+    assert threads_each(Settings(dask="local:4")) == 2
+    assert threads_each(Settings(dask="tcp://far:8786")) == 1
 
 
 def test_a_plan_tells_what_is_there(three, place, no_kernel):
@@ -242,7 +238,7 @@ def test_a_result_is_of_its_own_notebook_alone(twins, place):
     assert states_in(place / "o", one) == {"train": "done"}
     with pytest.raises(ValueError, match=r"train\.json .* another notebook, .*/a/train\.ipynb"):
         run(other, output=place / "o")
-    run(other, output=place / "o", force=True)
+    run(other, place / "o", Settings(force=True))
     assert states_in(place / "o", other) == {"train": "done"}
     assert twins.executed == ["train", "train"]
     for moved in ("a", "b", "o"):
@@ -265,9 +261,9 @@ def test_a_failure_is_of_its_own_notebook_alone(twins, place):
 def test_a_sweep_mixes_no_two_notebooks(twins, place, fails):
     one, other = plan_sweep("a/train.ipynb", ["x=1"]), plan_sweep("b/train.ipynb", ["x=2"])
     twins.broken = {one[0].id} if fails else set()
-    run(one, output=place / "o", replace=True)
+    run(one, place / "o", Settings(replace=True))
     with pytest.raises(ValueError, match=r"o holds results of another notebook, .*/a/train\.ipynb"):
-        run(other, output=place / "o", replace=True, force=True)
+        run(other, place / "o", Settings(replace=True, force=True))
     with pytest.raises(ValueError, match="another notebook"):
         describe(other, place / "o")
     assert "1 run" in describe(one, place / "o")

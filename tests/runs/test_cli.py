@@ -1,4 +1,3 @@
-import json
 import os
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from erlib.data import named as datasets
 from erlib.notebook import paths
 from erlib.runs.cli import data, main
 from erlib.runs.execute import NotebookFailed
+from erlib.runs.processes import failed
 
 
 @pytest.fixture
@@ -31,14 +31,12 @@ def executed(tmp_path, monkeypatch):
     calls = []
 
     def pretend(order, tell=None):
-        run, stem = order["run"], f"{order['folder']}/{order['run']['id']}"
-        calls.append((run["id"], run["overrides"], order["timeout"]))
-        if "bad" in run["id"]:
-            why = "In [1]  1 / 0\nZeroDivisionError: division by zero"
-            return {"end": "failed", "why": why, "seconds": 1.0, "cell": True}
-        with open(f"{stem}.json", "w") as file:
-            made = {"git_commit": "abc1234", "git_dirty": False}
-            json.dump({"id": run["id"], "recorded": {}, "environment": made}, file)
+        run = order.run
+        calls.append((run.id, run.overrides, order.how.timeout))
+        if "bad" in run.id:
+            return failed("In [1]  1 / 0\nZeroDivisionError: division by zero", cell=True)
+        made = {"git_commit": "abc1234", "git_dirty": False}
+        order.write_result(recorded={}, environment=made)
         return {"end": "ok", "seconds": 1.0}
 
     def fail(notebook, output, **_):

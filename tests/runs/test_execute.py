@@ -13,7 +13,7 @@ from small_notebooks import result_of, write_notebook
 from erlib.notebook import paths
 from erlib.notebook.record import write_atomically
 from erlib.runs.batch import run
-from erlib.runs.plan import plan
+from erlib.runs.plan import Settings, plan
 from erlib.runs.show import describe, find
 from erlib.runs.worker import THREAD_VARIABLES
 
@@ -31,7 +31,7 @@ def test_the_kernel_is_this_interpreter_in_the_notebooks_folder(batch):
 
 def test_a_timeout_is_a_failure_without_result(place, capsys):
     notebook = write_notebook("01_slow", "x = 1", "import time\ntime.sleep(60)")
-    assert run(plan(), output=place / "out", timeout=1) == ["01_slow"]
+    assert run(plan(), output=place / "out", how=Settings(timeout=1)) == ["01_slow"]
     assert "In [2]  import time\n  CellTimeoutError: the cell ran longer than 1 s" in (
         capsys.readouterr().out
     )
@@ -43,7 +43,7 @@ def test_verdicts_can_be_left_out(place, capsys):
     write_notebook("01_sure", "x = 1", "assert x == 2")
     assert run(plan(), output=place / "out") == ["01_sure"]
     assert "--no-verdicts runs it without" in capsys.readouterr().out
-    assert run(plan(), output=place / "out", verdicts=False) == []
+    assert run(plan(), output=place / "out", how=Settings(verdicts=False)) == []
     assert result_of(place / "out", "01_sure")["command"].endswith(" --no-verdicts")
 
 
@@ -65,7 +65,7 @@ once(number=x)
 assert x == 2""",
     )
     assert run(plan(), output=place / "out") == ["01_sure"]
-    assert run(plan(), output=place / "out", verdicts=False) == []
+    assert run(plan(), output=place / "out", how=Settings(verdicts=False)) == []
     (calls,) = place.rglob("calls")
     assert calls.read_text() == "called "
 

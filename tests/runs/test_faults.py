@@ -83,7 +83,8 @@ def finish(process, code=0):
 
 
 def table(folder):
-    return [(row["n"], row["seed"], row["score"]) for row in rows_of(read_runs(folder)[0])]
+    rows = rows_of(read_runs(folder)[0])
+    return [*zip(rows["n"], rows["seed"], rows["score"])]
 
 
 def children_of(process):

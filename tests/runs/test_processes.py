@@ -4,6 +4,7 @@ import distributed
 import pytest
 
 from erlib.runs import processes as executors
+from erlib.runs.plan import Settings
 from erlib.runs.processes import executor, workers_of
 
 
@@ -22,7 +23,7 @@ def test_no_scheduler_there(monkeypatch, tmp_path):
     monkeypatch.setattr(distributed, "Client", nobody)
     with (
         pytest.raises(ValueError, match="no scheduler of dask answers at tcp://far:1: timed out"),
-        executor(tmp_path, dask="tcp://far:1"),
+        executor(tmp_path, Settings(dask="tcp://far:1")),
     ):
         pass
 

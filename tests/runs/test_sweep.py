@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from small_notebooks import write_notebook
 
 from erlib.notebook import paths
-from erlib.runs.plan import plan
-from erlib.runs.sweep import default_folder, plan_sweep, read_axis, read_fixed
+from erlib.runs.plan import plan, read_parameters
+from erlib.runs.sweep import default_folder, plan_sweep, read_axis
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_a_notebook_of_ones_own(place):
 
 def test_fixed_values_from_a_file(tmp_path):
     (tmp_path / "fixed.yaml").write_text("rate: 1e-3\nseeds: [1, 2]\n")
-    assert read_fixed(tmp_path / "fixed.yaml") == {"rate": 0.001, "seeds": [1, 2]}
+    assert read_parameters(tmp_path / "fixed.yaml") == {"rate": 0.001, "seeds": [1, 2]}
     (tmp_path / "fixed.yaml").write_text("")
-    assert read_fixed(tmp_path / "fixed.yaml") == {}
+    assert read_parameters(tmp_path / "fixed.yaml") == {}
     (tmp_path / "fixed.yaml").write_text("- 1")
     with pytest.raises(ValueError, match=r"fixed\.yaml is no mapping"):
-        read_fixed(tmp_path / "fixed.yaml")
+        read_parameters(tmp_path / "fixed.yaml")
 
 
 def test_the_same_folder_again_without_naming_it(three):

@@ -1,6 +1,5 @@
 """The process of a run: what it does when the kernel does not start."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,12 +7,19 @@ from small_notebooks import result_of, write_notebook
 
 from erlib.runs import worker as one_run
 from erlib.runs.execute import NotebookFailed
-from erlib.runs.plan import plan
+from erlib.runs.folder import Order
+from erlib.runs.plan import Settings, plan
 from erlib.runs.worker import outcome_of
 
-ORDER = {"force": False, "wait": False, "threads": None, "timeout": None, "verdicts": True}
 NEVER_STARTED = NotebookFailed(0, "starting the kernel", "RuntimeError", "Kernel died")
 IN_A_CELL = NotebookFailed(2, "1 / 0", "ZeroDivisionError", "division by zero")
+
+
+def outcome(run, place, force=False):
+    """How the run ends, its order having been written and read back."""
+    order = Order(run, place / "out", Settings(force=force))
+    assert Order.from_line(order.as_line()) == order
+    return outcome_of(order, lambda **event: None)
 
 
 @pytest.mark.parametrize(
@@ -38,12 +44,12 @@ def test_a_kernel_that_does_not_start_is_tried_once_more(
     monkeypatch.setattr(one_run, "execute", execute)
     monkeypatch.setattr(one_run.time, "sleep", lambda seconds: None)
     (run,) = plan(["1"])
-    told = outcome_of(run, place / "out", ORDER, lambda **event: None)
+    told = outcome(run, place)
     assert told["end"] == end and len(calls) == attempts
     assert (place / "out" / "01_first.json").exists() == (end == "ok")
     if end == "ok":
         assert result_of(place / "out", "01_first")["parameters"] == run.parameters
-        again = outcome_of(run, place / "out", ORDER, lambda **event: None)
+        again = outcome(run, place)
         assert again == {"end": "done already"} and len(calls) == attempts
 
 
@@ -51,7 +57,7 @@ def test_a_run_that_another_process_is_at_is_left_alone(three, place):
     (run,) = plan(["1"])
     (place / "out" / ".locks").mkdir(parents=True)
     with one_run.FileLock(place / "out" / ".locks" / run.id):
-        told = outcome_of(run, place / "out", json.loads(json.dumps(ORDER)), lambda **event: None)
+        told = outcome(run, place)
     assert told == {"end": "elsewhere"}
 
 
@@ -62,12 +68,11 @@ def test_the_result_of_another_notebook_is_not_its_own(place, monkeypatch):
         (place / folder).mkdir()
         write_notebook("train", "pass").rename(place / folder / "train.ipynb")
         runs += plan([f"{folder}/train.ipynb"])
-    assert outcome_of(runs[0], place / "out", ORDER, lambda **event: None)["end"] == "ok"
+    assert outcome(runs[0], place)["end"] == "ok"
     assert result_of(place / "out", "train")["place"] == "../a/train.ipynb"
-    told = outcome_of(runs[1], place / "out", ORDER, lambda **event: None)
+    told = outcome(runs[1], place)
     assert told["end"] == "failed" and "another notebook" in told["why"]
-    forced = ORDER | {"force": True}
-    assert outcome_of(runs[1], place / "out", forced, lambda **event: None)["end"] == "ok"
+    assert outcome(runs[1], place, force=True)["end"] == "ok"
 
 
 def test_what_another_notebook_left_is_not_taken_up(place, monkeypatch):
@@ -88,7 +93,7 @@ def test_what_another_notebook_left_is_not_taken_up(place, monkeypatch):
     for folder in ("a", "b", "a"):
         (run,) = plan([f"{folder}/train.ipynb"])
         with pytest.raises(KeyboardInterrupt):
-            outcome_of(run, place / "out", ORDER, lambda **event: None)
+            outcome(run, place)
     assert seen == [[], [], [], [], ["of-1"], []]
 
 
@@ -98,5 +103,5 @@ def test_a_name_is_no_pattern(place, monkeypatch):
     (place / "out").mkdir()
     (place / "out/[1] train.partial.7.jsonl").write_text("")
     (run,) = plan(["[1] train.ipynb"])
-    assert outcome_of(run, place / "out", ORDER, lambda **event: None)["end"] == "ok"
+    assert outcome(run, place)["end"] == "ok"
     assert not list((place / "out").glob("*.partial.*"))
