@@ -15,6 +15,7 @@ import contextlib
 import difflib
 import json
 import math
+import operator
 import re
 import types
 import typing
@@ -61,7 +62,8 @@ def from_text(text: str) -> Any:
         return yaml.load(text, Loader=_Yaml12)  # a SafeLoader: it builds plain values only
     except (yaml.YAMLError, RecursionError) as error:
         shown = repr(text if len(text) <= 60 else f"{text[:56]} ...")
-        raise ValueError(f"cannot be read as YAML: {shown} ({_one_line(error)})") from None
+        why = " ".join(str(error).split())
+        raise ValueError(f"cannot be read as YAML: {shown} ({why})") from None
 
 
 class Typed(str):
@@ -148,17 +150,23 @@ def parameter(
     if len(named) != 1:
         raise TypeError(f"name one parameter, as in parameter(int, n=n), not {len(named)}")
     ((name, given),) = named.items()
-    optional, kind = _without_none(kind)
-    many = isinstance(kind, (list, types.GenericAlias))
-    item = (kind[0] if isinstance(kind, list) else typing.get_args(kind)[0]) if many else kind
+    optional = isinstance(kind, types.UnionType)
+    if optional:
+        (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+    (item,) = kind if isinstance(kind, list) else typing.get_args(kind) or (kind,)
+    many = item is not kind
 
     value = given
-    if isinstance(value, str) and not (item is str and not many and not optional):
-        value = _read(value, keep_text=item is str and not many)
-    rules = {"among": among, "at_least": at_least, "at_most": at_most, "above": above}
-    allowed = _describe(item, many, optional, rules)
+    if isinstance(given, str) and (optional or kind is not str):
+        with contextlib.suppress(ValueError):  # below, the text is complained of as it is
+            value = from_text(given)
+        if kind is str and value is not None:
+            value = given
     if value is None and optional:
         return None
+    bounds = {"among": among, "at_least": at_least, "at_most": at_most, "above": above}
+    rules = {rule: bound for rule, bound in bounds.items() if bound is not None}
+    allowed = _describe(item, many, optional, rules)
     if not many:
         return _one(name, value, item, rules, allowed)
     if not isinstance(value, (list, tuple)) or not value:
@@ -176,24 +184,13 @@ def suggestion(word: object, known: Iterable) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text"}
-
-
-def _without_none(kind: Any) -> tuple[bool, Any]:
-    """(is None allowed, the kind without it)."""
-    if isinstance(kind, types.UnionType):
-        rest = [each for each in typing.get_args(kind) if each is not type(None)]
-        if len(rest) == 1:
-            return True, rest[0]
-    return False, kind
-
-
-def _read(text: str, keep_text: bool) -> Any:
-    try:
-        value = from_text(text)
-    except ValueError:
-        return text  # reported by the caller as the text it is
-    return text if keep_text and value is not None else value
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+_FITS: dict[str, Callable] = {
+    "among": lambda value, known: value in known,
+    "at_least": operator.ge,
+    "at_most": operator.le,
+    "above": operator.gt,
+}
 
 
 def _one(name: str, value: Any, item: type, rules: dict[str, Any], allowed: str) -> Any:
@@ -202,39 +199,21 @@ def _one(name: str, value: Any, item: type, rules: dict[str, Any], allowed: str)
     if item is float and isinstance(value, int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             value = float(value)
-    if item is int and isinstance(value, float) and value.is_integer():
+    elif item is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     right_kind = isinstance(value, item) and not (item is int and isinstance(value, bool))
     if right_kind and item is float:
         right_kind = math.isfinite(value)
-    fits = (
-        right_kind
-        and (rules["among"] is None or value in rules["among"])
-        and (rules["at_least"] is None or value >= rules["at_least"])
-        and (rules["at_most"] is None or value <= rules["at_most"])
-        and (rules["above"] is None or value > rules["above"])
-    )
-    if not fits:
-        hint = suggestion(found, rules["among"] or ())
+    if not (right_kind and all(_FITS[rule](value, bound) for rule, bound in rules.items())):
+        hint = suggestion(found, rules.get("among", ()))
         raise ValueError(f"{name} is {found!r}, allowed: {allowed}{hint}")
     return value
 
 
 def _describe(item: type, many: bool, optional: bool, rules: dict[str, Any]) -> str:
-    if rules["among"] is not None:
+    if "among" in rules:
         what = "one of " + ", ".join(map(str, rules["among"]))
     else:
-        article = {int: "an ", float: "a "}.get(item, "")
-        what = article + _WORDS[item]
-        what += "".join(
-            f", {rule.replace('_', ' ')} {rules[rule]}"
-            for rule in ("at_least", "at_most", "above")
-            if rules[rule] is not None
-        )
-    if many:
-        what = f"a list, each item {what}"
-    return what + (", or None" if optional else "")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        bounds = (f", {rule.replace('_', ' ')} {bound}" for rule, bound in rules.items())
+        what = _WORDS[item] + "".join(bounds)
+    return ("a list, each item " if many else "") + what + (", or None" if optional else "")
