@@ -123,15 +123,13 @@ def positive(name: str, value: object) -> float:
 
 def positive_integer(name: str, value: object) -> int:
     """Raise ValueError unless `value` is an integer >= 1; return it as int."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name}: expected an integer >= 1, found {value!r}")
-    return int(value)
+    return not_negative_integer(name, value, least=1)
 
 
-def not_negative_integer(name: str, value: object) -> int:
-    """Raise ValueError unless `value` is an integer >= 0; return it as int."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ValueError(f"{name}: expected an integer >= 0, found {value!r}")
+def not_negative_integer(name: str, value: object, least: int = 0) -> int:
+    """Raise ValueError unless `value` is an integer >= 0, or `least`; return it as int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected an integer >= {least}, found {value!r}")
     return int(value)
 
 

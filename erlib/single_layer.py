@@ -34,6 +34,7 @@ from .few_samples import Span, few
 from .moments import Moments, add_in_chunks
 from .progress import progress
 from .regress import Regression
+from .rounding import representable
 
 
 def _at_zero(f, h):
@@ -52,12 +53,8 @@ _RULES = {
 #: The names that `rule` takes, and those that `stop` takes beside None.
 RULES = tuple(_RULES)
 STOPS = ("discrepancy", "settled")
-# Relative change of a unit's fields at which `settled` stops: this, or what the dtype resolves.
-SETTLED = 1e-8
-
-
-def _settled(dtype):
-    return max(SETTLED, 4 * torch.finfo(dtype).eps)
+# Relative change of a unit's fields at which `settled` stops, or what the dtype resolves.
+_SETTLED = 1e-8
 
 
 class SingleLayer(NamedTuple):
@@ -152,6 +149,7 @@ def single_layer_fit(
     True
     """
     inputs, targets = checks.samples(x, "observed", observed)
+    dtype = inputs.dtype
     if inputs.dtype.itemsize < 4:
         inputs = inputs.float()
     unit = activation_by_name(activation)
@@ -184,6 +182,7 @@ def single_layer_fit(
     fields = torch.addmm(bias, inputs, weight)
     predicted = unit.f(fields)
     before = latest = torch.full((len(made),), torch.inf, dtype=torch.float64)
+    settled = max(_SETTLED, 4 * torch.finfo(inputs.dtype).eps)
     history = []
     for done in progress(range(1, updates + 1), f"{rule}, at most {updates} updates"):
         target, *of_rule = _RULES[rule](unit, fields, predicted, targets)
@@ -196,7 +195,7 @@ def single_layer_fit(
         if stop == "discrepancy":
             over = discrepancy >= before
         elif stop == "settled":
-            over = (new - fields).norm(dim=0) <= _settled(new.dtype) * new.norm(dim=0)
+            over = (new - fields).norm(dim=0) <= settled * new.norm(dim=0)
         stopped = over is not None and bool(over.any())
         fields, before, latest = new, discrepancy, latest.index_copy(0, units, discrepancy)
         history.append(latest)
@@ -213,13 +212,10 @@ def single_layer_fit(
             if not len(units):
                 break
             fields, predicted, targets = (a[:, going] for a in (fields, predicted, targets))
-    told: tuple[Array, list] = made, history
-    if not isinstance(x, torch.Tensor):
-        told = made.numpy(), [d.numpy() for d in history]
-    found = SingleLayer(checks.like(weight, x), checks.like(bias, x), *told)
-    if not (_finite(torch.as_tensor(found.weight)) and _finite(torch.as_tensor(found.bias))):
-        raise ValueError(f"x: the weights overflow {x.dtype}; scale the inputs up")
-    return found
+    weight, bias = (checks.like(representable(part, dtype), x) for part in (weight, bias))
+    if isinstance(x, torch.Tensor):
+        return SingleLayer(weight, bias, made, history)
+    return SingleLayer(weight, bias, made.numpy(), [d.numpy() for d in history])
 
 
 def _finite(values):

@@ -563,7 +563,7 @@ def test_a_bias_to_begin_with_needs_an_intercept():
 
 def test_weights_too_large_for_half_precision_are_refused():
     small = torch.tensor(x * 1e-6, dtype=torch.float16)
-    with pytest.raises(ValueError, match=r"^x: the weights overflow torch.float16"):
+    with pytest.raises(ValueError, match=r"^x: the weights overflow float16"):
         single_layer_fit(small, torch.tensor(t, dtype=torch.float16))
 
 

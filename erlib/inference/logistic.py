@@ -57,8 +57,7 @@ def maximum_likelihood(
         raise ValueError(f"observed: {len(spins)} samples (rows), x has {len(inputs)}")
     if not (np.abs(spins) == 1).all() or (np.abs(spins.mean(0)) == 1).any():
         raise ValueError("observed: expected +1 and -1, and both of each unit")
-    settings = {"solver": "newton-cholesky", "fit_intercept": False, "max_iter": most}
-    settings["tol"] = 1e-6
+    settings = {"fit_intercept": False, "max_iter": most, "tol": 1e-6, "solver": "newton-cholesky"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # separable: see above
         warnings.simplefilter("ignore", FutureWarning)  # names of options that change
@@ -77,13 +76,8 @@ def maximum_likelihood(
 def _chosen(inputs, spins, penalties, folds, settings):
     """The penalty under which left-out samples of all units together are likeliest."""
     penalties = [checks.positive("penalty", p) for p in penalties]
-    model = LogisticRegressionCV(
-        Cs=[1 / p for p in penalties],
-        cv=folds,
-        scoring="neg_log_loss",
-        refit=False,
-        **settings,
-    )
+    how = {"cv": folds, "scoring": "neg_log_loss", "refit": False}
+    model = LogisticRegressionCV(Cs=[1 / p for p in penalties], **how, **settings)
     total = 0
     for unit in spins.T:
         scores = model.fit(2 * inputs, unit).scores_

@@ -76,11 +76,7 @@ def mean_field(x: Same, observed: Same, *, kind: str = "naive", most: int = 100)
 def _onsager(value):
     """The root F <= 1/3 of F (1 - F)^2 = value; 1/3 where the left side never gets there."""
     low, high = torch.zeros_like(value), torch.full_like(value, 1 / 3)
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = middle * (1 - middle).square() < value
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return high
+    return _bisected(low, high, lambda f: f * (1 - f).square() < value, 60)[1]
 
 
 def _self_consistent(slopes, m, free, inputs, spins, active, most):
@@ -104,9 +100,16 @@ def _self_consistent(slopes, m, free, inputs, spins, active, most):
 def _mean_field_of(m, noise):
     """The field H at which the mean of tanh(H + z noise) is m, by bisection."""
     reach = 20 + 8 * noise
-    low, high = -reach, reach
-    for _ in range(50):
-        middle = (low + high) / 2
-        below = torch.tanh(middle + _GRID[:, None] * noise).T @ _NORMAL < m
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    low, high = _bisected(
+        -reach, reach, lambda h: torch.tanh(h + _GRID[:, None] * noise).T @ _NORMAL < m, 50
+    )
     return (low + high) / 2
+
+
+def _bisected(low, high, below, steps):
+    """Where `below` ends being true: the bounds halved so many times."""
+    for _ in range(steps):
+        middle = (low + high) / 2
+        yes = below(middle)
+        low, high = torch.where(yes, middle, low), torch.where(yes, high, middle)
+    return low, high

@@ -36,10 +36,7 @@ def gauss_newton_changes(
     """
     ridge = checks.not_negative("ridge", ridge)
     x, target = checked(network, x, target)
-    parameters: list = [
-        tuple(None if p is None else p.detach() for p in pair)
-        for pair in copied_parameters(network)
-    ]
+    parameters = copied_parameters(network, differentiated=False)
     residual = target - forward(network, parameters, x, "slope", "transpose")[1]
     changes = []
     for index, (weight, bias) in enumerate(parameters):

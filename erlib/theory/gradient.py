@@ -11,10 +11,9 @@ instead of its slope f', every layer hands down by its **pseudo-inverse** W^+ in
 transpose W', and the resulting gradients are divided by the Gram matrix of the layer's inputs.
 
 This is the second code path of statement S5 (notebook 02): a torch network whose backward pass has
-the substitutions, and one `.backward()`. It calls none of `reflect`, `regress` and `invert`, and
-goes other ways: units are torch's own functions and the ratio is an explicit quotient; inverses
-come from QR factorisations of weights and of inputs, where the verbs take singular values and solve
-normal equations.
+the substitutions, and one `.backward()`. It calls none of the verbs: units are torch's own
+functions and the ratio is an explicit quotient; inverses come from QR factorisations, where the
+verbs take singular values and solve normal equations.
 """
 
 import math
@@ -152,7 +151,7 @@ def gradient_changes(
     if not isinstance(precondition, bool):
         raise ValueError(f"precondition: expected True or False, found {precondition!r}")
     x, target = checked(network, x, target)
-    parameters = copied_parameters(network)
+    parameters = copied_parameters(network, differentiated=True)
     with torch.enable_grad():
         inputs, output = forward(network, parameters, x, factor, inverse)
         (0.5 * (target - output).square().sum()).backward()
@@ -180,9 +179,7 @@ def checked(network: ERNetwork, x: Array, target: Array) -> tuple[torch.Tensor, 
     if not isinstance(network, ERNetwork):
         raise ValueError(f"network: expected an ERNetwork, found {type(network).__name__}")
     dense_only(network, "this")
-    given, wanted = x, target
-    x, target = checks.tensor("x", x, ndim=2), checks.tensor("target", target, ndim=2)
-    checks.same_kind("target", wanted, "x", given)
+    x, target = checks.samples(x, "target", target)
     for number, layer in enumerate(network.layers, start=1):
         checks.require_finite(f"network: weights of layer {number}", layer.weight.detach())
         if layer.activation != _ACTIVATIONS.get(layer.activation.name):
@@ -195,15 +192,13 @@ def checked(network: ERNetwork, x: Array, target: Array) -> tuple[torch.Tensor, 
     return x.to(first.dtype), target.to(first.dtype)
 
 
-def copied_parameters(network: ERNetwork) -> list:
-    """Copies of weight `[d_in, d_out]` and bias of each layer that collect their gradients."""
-    return [
-        tuple(
-            None if p is None else p.detach().clone().requires_grad_()
-            for p in (layer.weight, layer.bias)
-        )
-        for layer in network.layers
-    ]
+def copied_parameters(network: ERNetwork, differentiated: bool) -> list:
+    """Copies of weight `[d_in, d_out]` and bias of each layer, which may collect gradients."""
+
+    def copied(part):
+        return None if part is None else part.detach().clone().requires_grad_(differentiated)
+
+    return [(copied(layer.weight), copied(layer.bias)) for layer in network.layers]
 
 
 def forward(
@@ -241,7 +236,6 @@ def _divide(weight, bias, x, ridge):
 def finite(changes: Changes) -> Changes:
     """The changes, or ValueError if they hold NaN or Inf."""
     for number, change in enumerate(changes, start=1):
-        for part in change:
-            if part is not None and not bool(torch.isfinite(part).all()):
-                raise ValueError(f"x, target: the change of layer {number} overflows; scale down")
+        if not all(part is None or bool(part.isfinite().all()) for part in change):
+            raise ValueError(f"x, target: the change of layer {number} overflows; scale down")
     return changes

@@ -448,7 +448,7 @@ x, t = (part.numpy() for part in problem(net, 6))
         (x[:0], t[:0], "x: empty"),
         (x.astype(int), t, "x: expected floating-point numbers"),
         (x.tolist(), t, "x: expected a NumPy array or a torch tensor, found list"),
-        (x, t[:5], r"target: shape \(5, 3\) differs from the output's \(6, 3\)"),
+        (x, t[:5], r"target: 5 samples \(rows\), x has 6"),
         (x, t[:, :2], r"target: shape \(6, 2\) differs from the output's \(6, 3\)"),
         (x, t * np.inf, "target: 18 of 18 entries are NaN or Inf"),
         (x, np.arange(6), "target: expected floating-point numbers"),
