@@ -22,42 +22,41 @@ pytestmark = pytest.mark.usefixtures("empty_machine")
 # IDX files
 
 
-def test_truncated_idx_file(mnist):
-    file = mnist[1] / "train-images-idx3-ubyte"
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"expected 15,696 bytes.*found 15,695 bytes") as caught:
-        load("mnist")
-    assert str(file) in str(caught.value) and "Delete it and load again" in str(caught.value)
+def flipped(content, at):
+    """With one bit changed."""
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0", b"<html>not found</html>"])
-def test_file_that_is_no_idx_file(mnist, content):
-    file = mnist[1] / "t10k-labels-idx1-ubyte"
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{file}: expected 18 bytes.*found {len(content)} bytes"):
-        load("mnist")
+IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
-def test_idx_file_with_wrong_magic(mnist):
-    file = mnist[1] / "train-labels-idx1-ubyte"
-    content = bytearray(file.read_bytes())
-    content[2] = 0x09  # signed bytes
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"IDX header 00000801.*begin 00000901"):
+@pytest.mark.parametrize(
+    ("stem", "change", "message"),
+    [
+        (IMAGES, lambda content: content[:-1], "expected 15,696 bytes.*found 15,695 bytes"),
+        (LABELS, lambda content: b"", "expected 18 bytes.*found 0 bytes"),
+        (LABELS, lambda content: b"\0\0", "expected 18 bytes.*found 2 bytes"),
+        (LABELS, lambda content: b"<html>not found</html>", "expected 18 bytes.*found 22 bytes"),
+        (LABELS, lambda content: flipped(content, 2), "IDX header 00000801.*begin 00000901"),
+    ],
+    ids=["truncated", "empty", "two bytes", "a page", "signed bytes"],
+)
+def test_file_that_is_no_idx_file(mnist, stem, change, message):
+    file = mnist[1] / stem
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(ValueError, match=f"^{file}: .*{message}.* Delete it and load again"):
         load("mnist")
 
 
 def test_flipped_byte(mnist):
-    file = mnist[1] / "train-images-idx3-ubyte"
-    content = bytearray(file.read_bytes())
-    content[1000] ^= 1
-    file.write_bytes(content)
+    file = mnist[1] / IMAGES
+    file.write_bytes(flipped(file.read_bytes(), 1000))
     with pytest.raises(ValueError, match=r"mnist .*MNIST/raw.*corrupted: expected sha256"):
         load("mnist")
 
 
 def test_truncated_gzip_file(mnist):
-    file = mnist[1] / "train-images-idx3-ubyte"
+    file = mnist[1] / IMAGES
     whole = gzip.compress(file.read_bytes())
     file.unlink()
     Path(f"{file}.gz").write_bytes(whole[: len(whole) // 2])
@@ -110,9 +109,8 @@ def test_cifar10(cifar10):
 
 def test_corrupted_cifar10_is_refused(cifar10):
     file = cifar10[1] / "data_batch_3"
-    content = bytearray(file.read_bytes())
-    content[-100] ^= 1
-    file.write_bytes(content)
+    content = file.read_bytes()
+    file.write_bytes(flipped(content, len(content) - 100))
     with pytest.raises(ValueError, match=r"cifar-10-batches-py: a file is corrupted"):
         load("cifar10")
 
@@ -144,9 +142,8 @@ def test_damaged_zip(tmp_path, monkeypatch):
     write_images(tmp_path / "images", raw)
     file = tmp_path / "data/cifar10-jpeg.zip"
     write_zip(file, tmp_path / "images")
-    content = bytearray(file.read_bytes())
-    content[200] ^= 1  # inside of the first image, which is stored as it is
-    file.write_bytes(content)
+    content = file.read_bytes()
+    file.write_bytes(flipped(content, 200))  # inside of the first image, which is stored as it is
     with pytest.raises(ValueError, match=r"0000\.png: cannot be read as an image|airplane.*CRC"):
         load("cifar10-jpeg")
     file.write_bytes(content[: len(content) // 2])
