@@ -172,27 +172,20 @@ def test_the_updates_of_the_slowest_field_are_counted(kind, stop):
     assert 1 < min(found.updates) < model.n_iter_ == max(found.updates) < 1000
 
 
-def test_two_classes_share_a_field():
-    x, y, _ = labelled(classes=2)
-    model = ERClassifier().fit(x, y)
-    assert model.coef_.shape == (1, 4) and model.intercept_.shape == (1,)
-    assert model.decision_function(x).shape == (100,)
-    assert model.predict_proba(x).shape == (100, 2)
-    field = x @ model.coef_[0] + model.intercept_[0]
-    np.testing.assert_allclose(model.decision_function(x), field, rtol=1e-12)
-    assert (model.predict(x) == (field > 0)).all()
-
-
+@pytest.mark.parametrize(("classes", "units"), [(2, 1), (4, 4)])
 @with_and_without_hidden
-def test_more_classes_have_a_field_each_and_the_largest_wins(hidden):
-    x, y, _ = labelled(classes=4)
+def test_classes_have_a_field_each_and_the_largest_wins_but_two_share_one(hidden, classes, units):
+    x, y, _ = labelled(classes=classes)
     model = ERClassifier(hidden, random_state=0).fit(x, 10 * y - 7)
     fields = model.decision_function(x)
-    assert fields.shape == model.predict_proba(x).shape == (100, 4)
+    assert fields.shape == ((100,) if units == 1 else (100, 4))
+    assert model.predict_proba(x).shape == (100, classes)
     if not hidden:
-        assert model.coef_.shape == (4, 4) and model.intercept_.shape == (4,)
-        np.testing.assert_allclose(fields, x @ model.coef_.T + model.intercept_, rtol=1e-12)
-    assert (model.predict(x) == 10 * fields.argmax(1) - 7).all()
+        assert model.coef_.shape == (units, 4) and model.intercept_.shape == (units,)
+        wanted = x @ model.coef_.T + model.intercept_
+        np.testing.assert_allclose(fields.reshape(100, units), wanted, rtol=1e-12)
+    won = fields > 0 if units == 1 else fields.argmax(1)
+    assert (model.predict(x) == 10 * won - 7).all()
 
 
 @pytest.mark.parametrize("activation", ["tanh", "erf", "softsign", "identity"])
@@ -207,13 +200,6 @@ def test_probabilities_are_expected_outputs(hidden, classes, activation):
     np.testing.assert_allclose(p, wanted, atol=1e-14)
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
     assert ((p >= 0) & (p <= 1)).all()
-
-
-def test_tanh_gives_the_logistic_function_of_twice_the_field():
-    x, y, _ = labelled(classes=2)
-    model = ERClassifier().fit(x, y)
-    logistic = 1 / (1 + np.exp(-2 * model.decision_function(x)))
-    np.testing.assert_allclose(model.predict_proba(x)[:, 1], logistic, rtol=1e-12)
 
 
 def test_where_every_class_is_ruled_out_all_are_as_likely():
@@ -396,14 +382,18 @@ def test_pieces_give_what_fit_finds_in_one_update(case, weighted, pieces):
     weighted=st.booleans(),
     activation=st.sampled_from(["tanh", "erf", "identity"]),
     ridge=st.sampled_from([0.0, 1e-2, 1.0]),
+    by_class=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_pieces_in_any_order_give_the_same(case, cuts, weighted, activation, ridge, seed):
+def test_any_pieces_in_any_order_give_the_same(
+    case, cuts, weighted, activation, ridge, by_class, seed
+):
     kind, how = STREAMS[case]
     x, y, weights = data(kind, seed=seed, **how)
     weights = weights if weighted else None
     y = y if kind is ERClassifier else np.tanh(y)
-    order = np.random.default_rng(seed).permutation(100)
+    order = np.argsort(y.T[0] if y.ndim > 1 else y)  # one class after the other
+    order = order if by_class else np.random.default_rng(seed).permutation(100)
     chosen = {"ridge": ridge, "activation": activation}
     model = stream(kind(**chosen), x, y, weights, cuts, order)
     assert_same_weights(model, kind(updates=1, **chosen).fit(x, y, weights))
@@ -445,13 +435,6 @@ def test_what_a_stream_keeps_does_not_grow(case):
         len(pickle.dumps(stream(kind(), x[:n], y[:n], None, range(50, n, 50)))) for n in (100, 5000)
     ]
     assert abs(sizes[1] - sizes[0]) < 100
-
-
-def test_a_stream_knows_all_classes_before_they_come():
-    x, y, _ = labelled()
-    order = np.argsort(y)  # one class after the other
-    model = stream(ERClassifier(), x, y, None, range(10, 100, 10), order)
-    assert_same_weights(model, ERClassifier(updates=1).fit(x, y))
 
 
 @each_estimator
@@ -732,39 +715,25 @@ def test_new_classes_are_no_warm_start():
 
 @with_and_without_hidden
 @each_estimator
-def test_other_inputs_are_no_warm_start(kind, hidden):
-    x, y, _ = data(kind)
-    model = kind(hidden, warm_start=True, random_state=0).fit(x, y)
-    with pytest.raises(
-        ValueError, match=r"^warm_start: widths 3-.* where the fit before had widths 4-"
-    ):
+def test_other_inputs_or_another_activation_are_no_warm_start(kind, hidden):
+    x, y, _ = labelled(classes=2)
+    y = y if kind is ERClassifier else 2 * y - 1
+    model = kind(hidden, activation="erf", warm_start=True, random_state=0).fit(x, y)
+    had = "where the fit before had widths"
+    with pytest.raises(ValueError, match=rf"^warm_start: widths 3-.* {had} 4-"):
         model.fit(x[:, :3], y)
+    with pytest.raises(ValueError, match=rf"^warm_start: .*, activation 'tanh' {had} .* 'erf'$"):
+        model.set_params(activation="tanh").fit(x, y)
 
 
 @pytest.mark.parametrize(("first", "later"), [(2, 1), (1, 2), (None, 2), (2, None)])
 @with_and_without_hidden
 def test_other_outputs_are_no_warm_start(hidden, first, later):
     model = ERRegressor(hidden, warm_start=True, random_state=0).fit(*measured(d_out=first)[:2])
-    middle = "6-" if hidden else ""
-    found, before = (
-        f"widths 4-{middle}{d_out or 1}, activation 'identity'" for d_out in (later, first)
-    )
-    with pytest.raises(
-        ValueError, match=rf"^warm_start: {found} where the fit before had {before}$"
-    ):
+    widths = "widths 4-6-{}" if hidden else "widths 4-{}"
+    found, had = (f"{widths.format(d)}, activation 'identity'" for d in (later or 1, first or 1))
+    with pytest.raises(ValueError, match=rf"^warm_start: {found} where the fit before had {had}$"):
         model.fit(*measured(d_out=later)[:2])
-
-
-@with_and_without_hidden
-@each_estimator
-def test_another_activation_is_no_warm_start(kind, hidden):
-    x, y, _ = labelled(classes=2)
-    y = y if kind is ERClassifier else 2 * y - 1
-    model = kind(hidden, activation="erf", warm_start=True, random_state=0).fit(x, y)
-    with pytest.raises(
-        ValueError, match=r"^warm_start: .*, activation 'tanh' where .*, activation 'erf'$"
-    ):
-        model.set_params(activation="tanh").fit(x, y)
 
 
 @pytest.mark.parametrize(
