@@ -63,7 +63,7 @@ def run(
     with _written(folder):
         probe = folder / ".writable"
         write_atomically(probe, "")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another batch may have looked, too
     print(f"results: {short(folder)}", flush=True)
 
     overview, waiting, failures = Overview(runs), [], []

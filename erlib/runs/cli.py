@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import argument, option
 
 from .. import __version__
 from ..notebook.parameters import Typed
 from .data_cli import data
 
 # Commands load what they do, so that others do not wait for pandas, papermill or torch.
+
+FOLDER, FOUND = click.Path(file_okay=False), click.Path(exists=True, file_okay=False)
+COUNT, SECONDS = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+VERDICTS = "Whether a notebook asserts its verdicts, which are about its defaults."
 
 
 class _Command(click.Command):
@@ -53,56 +58,45 @@ def main() -> None:
 main.add_command(data)
 
 
-def _options(*options: Callable) -> Callable:
-    """Several options as one decorator."""
+_timeout = option("--timeout", type=SECONDS, help="Seconds a cell may take.")
+HOW = [  # what becomes `erlib.runs.plan.Settings`
+    option("--force", is_flag=True, help="Run again what is done already."),
+    option("--stop", is_flag=True, help="Stop at the first run that fails."),
+    option("--jobs", type=COUNT, default=1, show_default=True, help="Runs at once."),
+    option("--dask", metavar="ADDRESS", help="Run on the workers of this scheduler, or local:N."),
+    option("--threads", type=COUNT, help="Threads of each kernel."),
+    _timeout,
+    option("--limit", type=SECONDS, help="Seconds a run may take."),
+    option("--verdicts/--no-verdicts", default=True, help=VERDICTS),
+]
 
-    def decorate(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return decorate
+def _how(command: Callable) -> Callable:
+    for each in reversed(HOW):
+        command = each(command)
+    return command
 
 
-_seconds = click.FloatRange(min=0, min_open=True)
-_timeout = click.option("--timeout", type=_seconds, help="Seconds a cell may take.")
-_values = click.option(
+def _once(context: object, parameter: object, given: list[tuple[str, str]]) -> dict[str, Typed]:
+    if len(dict(given)) < len(given):
+        raise click.UsageError("-p sets the same parameter twice")
+    return {name: Typed(value) for name, value in given}
+
+
+_values = option(
     "-p",
     "overrides",
     type=(str, str),
     multiple=True,
+    callback=_once,
     metavar="NAME VALUE",
     help="Set a parameter: 3, 1e-3, false, [1, 2], mnist.",
 )
-_how = _options(
-    click.option("--force", is_flag=True, help="Run again what is done already."),
-    click.option("--stop", is_flag=True, help="Stop at the first run that fails."),
-    click.option(
-        "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once."
-    ),
-    click.option(
-        "--dask", metavar="ADDRESS", help="Run on the workers of this scheduler, or local:N."
-    ),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads of each kernel."),
-    _timeout,
-    click.option("--limit", type=_seconds, help="Seconds a run may take."),
-    click.option(
-        "--verdicts/--no-verdicts",
-        default=True,
-        help="Whether a notebook asserts its verdicts, which are about its defaults.",
-    ),
-)
-
-
-def _once(overrides: tuple[tuple[str, str], ...]) -> dict[str, Typed]:
-    if len(dict(overrides)) < len(overrides):
-        raise ValueError("-p sets the same parameter twice")
-    return {name: Typed(value) for name, value in overrides}
 
 
 @main.command()
-@click.argument("selection", nargs=-1)
-@click.option(
+@argument("selection", nargs=-1)
+@option(
     "--profile",
     type=click.Choice(["quick", "full"]),
     default="quick",
@@ -110,16 +104,10 @@ def _once(overrides: tuple[tuple[str, str], ...]) -> dict[str, Typed]:
     help="quick: the defaults. full: notebooks/full/*.yaml.",
 )
 @_values
-@click.option(
-    "--output", "--out", type=click.Path(file_okay=False), help="Folder to write or resume."
-)
+@option("--output", "--out", type=FOLDER, help="Folder to write or resume.")
 @_how
 def run(
-    selection: tuple[str, ...],
-    profile: str,
-    overrides: tuple[tuple[str, str], ...],
-    output: str | None,
-    **how: Any,
+    selection: tuple[str, ...], profile: str, overrides: dict, output: str | None, **how: Any
 ) -> None:
     """Run notebooks into a new folder below runs/.
 
@@ -127,13 +115,13 @@ def run(
     """
     from . import batch, plan
 
-    planned = plan.plan(selection, profile=profile, overrides=_once(overrides))
+    planned = plan.plan(selection, profile=profile, overrides=overrides)
     sys.exit(1 if batch.run(planned, output, plan.Settings(**how)) else 0)
 
 
 @main.command()
-@click.argument("notebook")
-@click.option(
+@argument("notebook")
+@option(
     "--grid",
     "axes",
     multiple=True,
@@ -141,21 +129,19 @@ def run(
     help="Values of a parameter; 0:10 means 0 to 9. Once for each axis.",
 )
 @_values
-@click.option(
+@option(
     "--params",
     type=click.Path(exists=True, dir_okay=False),
     help="YAML file of values that are the same everywhere.",
 )
-@click.option(
-    "--out", "--output", type=click.Path(file_okay=False), help="Default: runs/sweep-NOTEBOOK."
-)
-@click.option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
-@click.option("--only-failed", is_flag=True, help="Only what failed before.")
+@option("--out", "--output", type=FOLDER, help="Default: runs/sweep-NOTEBOOK.")
+@option("--dry-run", is_flag=True, help="Print the plan, run nothing.")
+@option("--only-failed", is_flag=True, help="Only what failed before.")
 @_how
 def sweep(
     notebook: str,
     axes: tuple[str, ...],
-    overrides: tuple[tuple[str, str], ...],
+    overrides: dict,
     params: str | None,
     out: str | None,
     dry_run: bool,
@@ -176,40 +162,37 @@ def sweep(
     how = plan.Settings(replace=True, **options)
     if how.dask and how.jobs > 1:
         raise ValueError("--jobs is for this machine alone; dask has as many as its workers")
-    fixed = (plan.read_parameters(params) if params else {}) | _once(overrides)
+    fixed = (plan.read_parameters(params) if params else {}) | overrides
     planned = sweep.plan_sweep(notebook, axes, fixed)
     folder = Path(out or sweep.default_folder(planned)).resolve()
     shown = shlex.quote(str(batch.short(folder)))
     how = dataclasses.replace(how, threads=how.threads or batch.threads_each(how))
-    at_once = f"{how.jobs} at once" if how.dask is None else f"by dask at {how.dask}"
     click.echo(batch.describe(planned, folder, how))
+    at_once = f"by dask at {how.dask}" if how.dask else f"{how.jobs} at once"
     click.echo(f"{at_once}, {how.threads} thread{'s' * (how.threads != 1)} each")
     if dry_run:
         return
-    if failed := batch.run(planned, folder, how):
-        where = "" if out is None else f" --out {shown}"
-        click.echo(f"the same command again runs what failed; erlib show ID{where} says why")
-    else:
-        click.echo(f"erlib collect {shown}")
+    failed = batch.run(planned, folder, how)
+    where = f" --out {shown}" if out else ""
+    again = f"the same command again runs what failed; erlib show ID{where} says why"
+    click.echo(again if failed else f"erlib collect {shown}")
     sys.exit(1 if failed else 0)
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--table", help="One of the recorded tables, row by row.")
-@click.option(
-    "--by", help="Columns, as A,B: means and 95 % intervals over all rows that share them."
-)
-@click.option(
+@argument("folder", type=FOUND)
+@option("--table", help="One of the recorded tables, row by row.")
+@option("--by", help="Columns, as A,B: means and 95 % intervals over all rows that share them.")
+@option(
     "--where", multiple=True, metavar="NAME=V1,V2,...", help="Only rows with one of these values."
 )
-@click.option("--csv", "to", is_flag=True, help="CSV in place of a table to read.")
-@click.option(
+@option("--csv", "to", is_flag=True, help="CSV in place of a table to read.")
+@option(
     "--plot", type=click.Path(dir_okay=False), help="Picture: the means, first by column across."
 )
-@click.option("--value", help="The column to draw.")
-@click.option("--log", is_flag=True, help="A logarithmic axis across.")
-@click.option("--mixed", is_flag=True, help="Take results of different code together.")
+@option("--value", help="The column to draw.")
+@option("--log", is_flag=True, help="A logarithmic axis across.")
+@option("--mixed", is_flag=True, help="Take results of different code together.")
 def collect(
     folder: str,
     table: str | None,
@@ -217,7 +200,7 @@ def collect(
     where: tuple[str, ...],
     to: bool,
     plot: str | None,
-    value: str | None,
+    value: str,
     log: bool,
     mixed: bool,
 ) -> None:
@@ -247,7 +230,7 @@ def collect(
     if columns:
         rows = results.means(rows, columns, results.varying(found))
     if plot:
-        show.plot(rows, columns, str(value), plot, log=log)
+        show.plot(rows, columns, value, plot, log=log)
         click.echo(f"wrote {plot}")
     else:
         click.echo(results.as_csv(rows) if to else results.as_text(rows), nl=not to)
@@ -261,11 +244,9 @@ def collect(
 
 
 @main.command()
-@click.argument("run")
-@click.option(
-    "--out", type=click.Path(exists=True, file_okay=False), help="Its folder; else all of runs/."
-)
-@click.option("--open", "in_lab", is_flag=True, help="Open the executed notebook in JupyterLab.")
+@argument("run")
+@option("--out", type=FOUND, help="Its folder; else all of runs/.")
+@option("--open", "in_lab", is_flag=True, help="Open the executed notebook in JupyterLab.")
 def show(run: str, out: str | None, in_lab: bool) -> None:
     """Print what a RUN was and found, or why it failed.
 
@@ -281,28 +262,26 @@ def show(run: str, out: str | None, in_lab: bool) -> None:
 
 
 @main.command()
-@click.argument("selection", nargs=-1)
+@argument("selection", nargs=-1)
 @_timeout
 def refresh(selection: tuple[str, ...], timeout: float | None) -> None:
     """Renew the stored outputs of notebooks.
 
     SELECTION is as in `erlib run`.
     """
-    from .plan import plan
-    from .refresh import refresh as refresh_notebooks
+    from . import plan, refresh
 
-    failed = refresh_notebooks(plan(selection), timeout=timeout)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if refresh.refresh(plan.plan(selection), timeout=timeout) else 0)
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
-@click.option("--to", type=click.Path(file_okay=False), help="Default: results/full.")
+@argument("folders", nargs=-1, required=True, type=FOUND)
+@option("--to", type=FOLDER, help="Default: results/full.")
 def publish(folders: tuple[str, ...], to: str | None) -> None:
     """Copy finished results of run FOLDERS into committed tables."""
-    from .publish import publish as publish_results
+    from . import publish
 
-    written, unfinished = publish_results(folders, to)
+    written, unfinished = publish.publish(folders, to)
     for file in written:
         click.echo(f"wrote {file}")
     for run_id in unfinished:
@@ -310,16 +289,16 @@ def publish(folders: tuple[str, ...], to: str | None) -> None:
 
 
 @main.command()
-@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
-@click.option("--check", is_flag=True, help="Exit with 1 unless all are the present code's.")
+@argument("folder", required=False, type=FOUND)
+@option("--check", is_flag=True, help="Exit with 1 unless all are the present code's.")
 def status(folder: str | None, check: bool) -> None:
     """Tell of each published result whether it is the present code's, or what has changed.
 
     They are those in results/full, or in FOLDER.
     """
-    from .status import status as status_of_results
+    from . import status
 
-    lines, all_present = status_of_results(folder)
+    lines, all_present = status.status(folder)
     click.echo("\n".join(lines))
     sys.exit(1 if check and not all_present else 0)
 
@@ -327,21 +306,21 @@ def status(folder: str | None, check: bool) -> None:
 @main.command()
 def readme() -> None:
     """Write the published results into the tables of README.md."""
-    from .readme import renew
+    from . import readme
 
-    click.echo("README.md renewed" if renew() else "README.md is up to date")
+    click.echo("README.md renewed" if readme.renew() else "README.md is up to date")
 
 
 @main.command()
-@click.option("--page", is_flag=True, help="Write docs/claims.md, and print nothing.")
+@option("--page", is_flag=True, help="Write docs/claims.md, and print nothing.")
 def claims(page: bool) -> None:
     """Check the claims of claims.yaml against the committed tables."""
     from ..notebook.paths import ROOT
-    from .claims import as_page, as_text, judge
+    from . import claims
 
-    judged = judge()
+    judged = claims.judge()
     if page:
-        (ROOT / "docs/claims.md").write_text(as_page(judged), encoding="utf-8")
+        (ROOT / "docs/claims.md").write_text(claims.as_page(judged), encoding="utf-8")
     else:
-        click.echo(as_text(judged))
+        click.echo(claims.as_text(judged))
     sys.exit(0 if all(check["ok"] for claim in judged for check in claim["checks"]) else 1)

@@ -18,9 +18,8 @@ from papermill.iorw import LocalHandler, papermill_io
 from ..notebook import paths
 from .notebooks import cells, first_line, parameter_cells
 
-#: Executed before the first cell of a run without verdicts, which are about the defaults and need
-#: not hold at every point: asserts of the notebook do nothing, those of libraries stay.
-WITHOUT_ASSERTS = """
+# Verdicts are about the defaults, and need not hold at other points. Asserts of libraries stay.
+_WITHOUT_ASSERTS = """
 import ast
 
 class WithoutAsserts(ast.NodeTransformer):
@@ -28,7 +27,6 @@ class WithoutAsserts(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node)
 
 get_ipython().ast_transformers.append(WithoutAsserts())
-del ast, WithoutAsserts
 """
 
 
@@ -154,7 +152,8 @@ def _kernel_with(variables: dict[str, Any], verdicts: bool) -> type[AsyncKernelM
 
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
             if not verdicts:
-                options["extra_arguments"] = [f"--IPKernelApp.exec_lines={WITHOUT_ASSERTS}"]
+                line = f"exec({_WITHOUT_ASSERTS!r}, {{'get_ipython': get_ipython}})"
+                options["extra_arguments"] = [f"--IPKernelApp.exec_lines={line}"]
             return await super().start_kernel(env=env, **options)
 
     return Kernel

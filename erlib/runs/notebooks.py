@@ -4,13 +4,13 @@ import __future__
 
 import ast
 import builtins
-import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import nbformat
 
@@ -25,7 +25,9 @@ _HARMLESS = {
     for name in "list range tuple dict set len min max sum abs round int float str bool sorted zip "
     "enumerate".split()
 }
-_HARMLESS["print"] = lambda *_, **__: None
+_nothing = _HARMLESS["print"] = lambda *_, **__: None
+_shell = SimpleNamespace(run_line_magic=_nothing, run_cell_magic=_nothing, system=_nothing)
+_HARMLESS["get_ipython"] = lambda: _shell
 
 
 def find_notebooks() -> list[Path]:
@@ -36,14 +38,13 @@ def find_notebooks() -> list[Path]:
     return found
 
 
-@dataclasses.dataclass
-class Assigned:
+class Assigned(NamedTuple):
     """What a cell of parameters assigns to a name."""
 
     source: str
     literal: bool  #: is the value written out
     known: bool  #: can it be told without a kernel
-    value: object = None
+    value: Any
 
     @property
     def plain(self) -> bool:
@@ -79,49 +80,46 @@ def parameter_cells(notebook: Path) -> list[tuple[bool, dict[str, Assigned]]]:
         except (SyntaxError, ValueError) as error:
             name = notebook.name
             raise ValueError(f"{name}: the parameters cell is no Python: {error}") from None
-        assigned = {}
+        by_name: dict[str, tuple[ast.AST, bool]] = {}
         for statement in statements:
-            names, known = _set_by(statement), _ran(statement, namespace)
-            for name in _changed_by(statement, known):
-                if isinstance(namespace.get(name), (list, dict, set)):
-                    names[name] = statement
-            for name, node in names.items():
-                text = ast.get_source_segment(source, node) or ""
-                assigned[name] = Assigned(text, _is_literal(node), known)
+            known = _ran(statement, namespace)
+            changed = [
+                name
+                for name in _changed_by(statement, known)
+                if isinstance(namespace.get(name), (list, dict, set))
+            ]
+            for name, node in (_set_by(statement) | dict.fromkeys(changed, statement)).items():
+                by_name[name] = node, known
                 if not known:
                     namespace.pop(name, None)
-        for name, each in [*assigned.items()]:
-            if name in namespace:
-                each.value = namespace[name]
-            elif each.known:
-                del assigned[name]  # by the cell, too, or its branch was not taken
+        assigned = {
+            name: Assigned(
+                ast.get_source_segment(source, node) or "",
+                _is_literal(node),
+                known,
+                namespace.get(name),
+            )
+            for name, (node, known) in by_name.items()
+            if name in namespace or not known  # deleted, or in a branch that was not taken
+        }
         found.append((INJECTED in tags, assigned))
     return found
 
 
 def parsed(source: str) -> tuple[list[ast.stmt], str]:
-    """The statements of a cell, and its text, in which IPython's lines (%, !, ?) do nothing.
+    """The statements of a cell, and its text, with calls in place of IPython's lines (%, !, ?).
 
-    Raises SyntaxError, or ValueError for what can be in no source.
+    What is timed counts as if it were not. Raises SyntaxError, or ValueError for what can be in no
+    source.
     """
-    source, timed = re.subn(r"\A\s*%%(time|capture|prun)\b.*", "", source)
-    if source.lstrip().startswith("%%") and not timed:
-        return [], ""  # another language
-    lines = source.split("\n")
-    while True:
-        try:
-            return ast.parse("\n".join(lines)).body, "\n".join(lines)
-        except SyntaxError as error:
-            at = min(error.lineno or 1, len(lines)) - 1
-            magic = re.fullmatch(r"(\s*)(?:%time\s+(.+)|(\w+\s*=)?\s*[%!?].*|\S+\?)\s*", lines[at])
-            if not magic:
-                raise
-            goes_on = lines[at].endswith("\\")
-            instead = f"{magic[3]} get_ipython()" if magic[3] else "pass"
-            lines[at] = magic[1] + (magic[2] or instead)
-            while goes_on and at + 1 < len(lines):
-                at, goes_on = at + 1, lines[at + 1].endswith("\\")
-                lines[at] = ""
+    source = re.sub(r"\A\s*%%(?:time|capture|prun)\b.*|^(\s*)%time\s", r"\1", source, flags=re.M)
+    try:
+        return ast.parse(source).body, source
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        source = TransformerManager().transform_cell(source)
+        return ast.parse(source).body, source
 
 
 def source_hash(notebook: Path) -> str:
@@ -145,23 +143,22 @@ def first_line(text: str) -> str:
     return next((line for line in lines if not line.startswith("#")), lines[0] if lines else "")
 
 
-def _set_by(statement: ast.stmt) -> dict[str, Any]:
+def _set_by(statement: ast.stmt) -> dict[str, ast.AST]:
     """The names that a statement assigns, with what stands for their value.
 
     Those inside its blocks too, but not those of loops, comprehensions and functions.
     """
-    if isinstance(statement, ast.AnnAssign) and statement.value is None:
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return dict.fromkeys(_stored(statement), statement)
+    value = statement.value
+    if value is None:
         return {}
-    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        value = statement.value
-        found: dict[str, Any] = {}
-        for target in targets:
-            found |= dict.fromkeys(_stored(target), value)
-            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):  # a, b = 1, 2
-                found |= {t.id: v for t, v in zip(target.elts, value.elts) if type(t) is ast.Name}
-        return found
-    return dict.fromkeys(_stored(statement), statement)
+    found: dict[str, ast.AST] = {}
+    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        found |= dict.fromkeys(_stored(target), value)
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):  # a, b = 1, 2
+            found |= {t.id: v for t, v in zip(target.elts, value.elts) if type(t) is ast.Name}
+    return found
 
 
 def _stored(node: ast.AST) -> list[str]:

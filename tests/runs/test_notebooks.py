@@ -53,7 +53,10 @@ def test_declared_parameters_with_their_values(place):
         # lines for IPython
         ("%matplotlib inline\nn = 5\n!ls \\\n  -l\nn?", {"n": 5}),
         ("%%time\n%time n = 5\nif n:\n    %load_ext x\n    m = 1", {"n": 5, "m": 1}),
-        ("files = !ls\nt = '''\n%x\n'''", {"files": "get_ipython()", "t": "\n%x\n"}),
+        (
+            "files = !ls\nt = '''\n%x\n'''",
+            {"files": "get_ipython().getoutput('ls')", "t": "\n%x\n"},
+        ),
         ("%%bash\nn=5", {}),
     ],
 )

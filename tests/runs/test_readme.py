@@ -183,8 +183,7 @@ def test_inference_table_has_each_method_and_strength(inference):
 
 
 def test_tables_name_the_command_the_commit_and_the_machine(convolution):
-    tables = (readme.one_update_table, readme.training_table, readme.convolution_table)
-    for table, command in zip(tables, ("run 3", "run 4", "run 5")):
+    for table, command in zip(readme.TABLES.values(), ("run 3", "run 4", "run 5")):
         *_, note, hint = table(convolution).splitlines()
         assert f"erlib {command}` (commit abc1234, 2026-11-24)" in note and "erlib status" in hint
         assert "2 seeds" in note and "torch 2.13.0" in note
@@ -201,10 +200,11 @@ def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
     assert file.read_text().startswith("before\n") and file.read_text().endswith("after\n")
 
 
-def test_missing_results_and_marks_are_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match="03_one_update"):
-        readme.one_update_table(tmp_path)
-    for table in (readme.training_table, readme.convolution_table, readme.inference_table):
+def test_missing_results_and_marks_are_errors(tmp_path, monkeypatch):
+    for table in readme.TABLES.values():
         assert "Not collected yet" in table(tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no results in .*: run `erlib publish`"):
+        readme.renewed("")
     with pytest.raises(ValueError, match="expected one block"):
         readme.with_results("no marks", "training", "table")
