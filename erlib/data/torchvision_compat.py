@@ -5,11 +5,7 @@ its C++ extension cannot load; torchvision swallows that error, then describes t
 only the extension defines, and the import ends in "operator torchvision::nms does not exist".
 erlib needs the data sets alone, which are plain Python, so the two operators get their schemas
 (name and argument types, no computation) here and the import is tried again.  With a matching
-build the first import succeeds and nothing is defined.
-
-Import this module only where torchvision is needed; embedded data do without it::
-
-    from .torchvision_compat import torchvision
+build the first import succeeds and nothing is defined. Imported where torchvision is needed only.
 """
 
 import importlib

@@ -30,15 +30,7 @@ SOURCE = 'def f(x, y=None):\n    """Add."""\n    return [x + 1, "#"]  # one'
         SOURCE.replace('    """Add."""\n', ""),
         SOURCE.replace("(x, y=None)", "(x: int, y: int | None = None) -> list"),
     ],
-    ids=[
-        "comment",
-        "docstring",
-        "comment behind",
-        "layout",
-        "of the module",
-        "no docstring",
-        "hints",
-    ],
+    ids="comment docstring behind layout of_the_module no_docstring hints".split(),
 )
 def test_what_python_does_not_read_is_no_change(source):
     assert source != SOURCE and code_of(source) == code_of(SOURCE)
