@@ -98,14 +98,9 @@ def assert_same_weights(one, other, rtol=1e-8):
 # ---------------------------------------------------------------- scikit-learn's checks
 
 CHECKED = [
-    "ERClassifier()",
-    "ERClassifier(updates=1)",
-    "ERClassifier(rule='weighted_er')",
-    "ERClassifier(hidden=(20,))",
-    "ERRegressor()",
-    "ERRegressor(updates=1)",
-    "ERRegressor(rule='weighted_er')",
-    "ERRegressor(hidden=(20,))",
+    f"{kind}({how})"
+    for kind in ("ERClassifier", "ERRegressor")
+    for how in ("", "updates=1", "rule='weighted_er'", "hidden=(20,)")
 ]
 CHECK = """
 import json, sys, warnings
@@ -769,32 +764,21 @@ def test_names_of_columns_are_kept_and_compared(kind, hidden):
     plain = kind(hidden, random_state=0).fit(x, y)
     for one, other in zip(results(model, frame), results(plain, x)):
         assert (one == other).all()
-    with pytest.raises(ValueError, match=r"feature names should match"):
-        model.predict(frame.rename(columns={"b": "e"}))
-
-
-@each_estimator
-def test_names_of_columns_stay_those_of_the_first_piece(kind):
-    x, y, _ = data(kind)
-    frame = pd.DataFrame(x, columns=["a", "b", "c", "d"])
-    model = first_call(kind(), "partial_fit", frame, y)
-    with pytest.raises(ValueError, match=r"feature names should match"):
-        model.partial_fit(frame[["b", "a", "c", "d"]], y)
+    calls = [lambda: model.predict(frame.rename(columns={"b": "e"}))]
+    if not hidden:
+        streamed = first_call(kind(), "partial_fit", frame, y)
+        calls.append(lambda: streamed.partial_fit(frame[["b", "a", "c", "d"]], y))
+    for call in calls:
+        with pytest.raises(ValueError, match=r"feature names should match"):
+            call()
 
 
 def test_a_grid_search_in_a_pipeline_finds_what_is_needed():
     x, y = xor()
-    search = GridSearchCV(
-        Pipeline([("scale", StandardScaler()), ("er", ERClassifier(random_state=0))]),
-        {
-            "er__hidden": [(), (20,)],
-            "er__ridge": [1e-2, 1e4],
-            "er__rule": ["er", "weighted_er", "least_squares"],
-        },
-        cv=3,
-        error_score="raise",
-    ).fit(100 * x + 7, y)
-    assert len(search.cv_results_["params"]) == 12
+    steps = Pipeline([("scale", StandardScaler()), ("er", ERClassifier(random_state=0))])
+    grid = {"er__hidden": [(), (20,)], "er__ridge": [1e-2, 1e4], "er__rule": list(RULES)}
+    search = GridSearchCV(steps, grid, cv=3, error_score="raise").fit(100 * x + 7, y)
+    assert len(search.cv_results_["params"]) == 20
     assert search.best_params_["er__hidden"] == (20,) and search.best_params_["er__ridge"] == 1e-2
     assert search.score(100 * x + 7, y) > 0.9
 
@@ -960,12 +944,11 @@ def test_a_model_that_is_not_fitted_says_so(kind):
 # ---------------------------------------------------------------- units and sizes
 
 
-@pytest.mark.parametrize("kind", [ERClassifier, ERRegressor])
-@pytest.mark.parametrize("how", [{}, {"hidden": (20,)}, {"hidden": (20,), "passes": 2}], ids=str)
+@with_passes
+@pytest.mark.parametrize("hidden", [(), (20,)], ids=str)
 @pytest.mark.parametrize("factor", [1e-30, 1e-12, 255, 1e15, "each its own"])
-def test_neither_the_size_nor_the_units_of_columns_matter(factor, how, kind):
-    if kind is ERRegressor and "passes" in how:
-        pytest.skip("a regression has no mini-batches")
+def test_neither_the_size_nor_the_units_of_columns_matter(factor, hidden, kind, how):
+    how = {"hidden": hidden, **(how if hidden else {})}
     x, y, _ = data(kind)
     x = x.astype("f4")
     if factor == "each its own":

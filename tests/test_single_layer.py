@@ -198,25 +198,18 @@ def test_with_a_linear_output_all_rules_are_least_squares(rule):
 
 
 @EXAMPLES
-@given(rule=st.sampled_from(RULES), seed=seeds)
-def test_outputs_of_the_other_sign_give_weights_of_the_other_sign(rule, seed):
+@given(
+    rule=st.sampled_from(RULES),
+    factor=st.sampled_from([1, 1e-3, 7.0, 1e4]),
+    sign=st.sampled_from([1, -1]),
+    seed=seeds,
+)
+def test_units_of_inputs_and_signs_of_outputs_are_those_of_the_weights(rule, factor, sign, seed):
     x, observed, _ = problem(seed=seed)
-    one, other = (
-        single_layer_fit(x, t, rule=rule, updates=4, stop=None, ridge=0.1)
-        for t in (observed, -observed)
-    )
-    assert_same(other, (-one.weight, -one.bias), rtol=1e-9)
-
-
-@EXAMPLES
-@given(rule=st.sampled_from(RULES), factor=st.sampled_from([1e-3, 7.0, 1e4]), seed=seeds)
-def test_inputs_in_another_unit_give_weights_in_that_unit(rule, factor, seed):
-    x, observed, _ = problem(seed=seed)
-    one, other = (
-        single_layer_fit(scale * x, observed, rule=rule, updates=4, stop=None, ridge=0.1)
-        for scale in (1, factor)
-    )
-    assert_same(other, (one.weight / factor, one.bias), rtol=1e-8)
+    how = {"rule": rule, "updates": 4, "stop": None, "ridge": 0.1}
+    one = single_layer_fit(x, observed, **how)
+    other = single_layer_fit(factor * x, sign * observed, **how)
+    assert_same(other, (sign * one.weight / factor, sign * one.bias), rtol=1e-8)
 
 
 @each_rule

@@ -20,12 +20,9 @@ _PLACES = {
     "cifar10-jpeg": ("cifar10-jpeg.zip", "cifar10-jpeg", "cifar10"),
 }
 #: The classes of torchvision.datasets that can download one.
-_TORCHVISION_CLASSES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "FashionMNIST",
-    "kmnist": "KMNIST",
-    "cifar10": "CIFAR10",
-}
+_TORCHVISION_CLASSES = dict(
+    mnist="MNIST", fashion_mnist="FashionMNIST", kmnist="KMNIST", cifar10="CIFAR10"
+)
 _DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 

@@ -10,18 +10,12 @@ class Curve:
 
     Hand it as `watch` to `ERNetwork.fit`, `erlib.sequential` or `erlib.baselines.train`. After
     it, `rows` holds a dict for each point: ``updates``, ``passes`` over the training data,
-    ``seconds`` of training without the measuring, ``accuracy``. The clock starts with the object,
-    which measures the network as it is as update 0.
+    ``seconds`` of training without the measuring, ``accuracy`` of the network on images x of
+    classes y. The clock starts with the object, which measures the network as it is as update 0.
 
-    Parameters
-    ----------
-    network, x, y
-        The network and the images and classes to score it on.
-    per_pass : int
-        Updates in a pass. Points are about evenly spaced on a logarithmic axis in the first pass,
-        then once a pass.
-    passes : callable, optional
-        Passes so far, for a method whose updates take more than one each; called with the updates.
+    ``per_pass`` are the updates in a pass: points are about evenly spaced on a logarithmic axis in
+    the first pass, then once a pass. ``passes``, called with the updates, returns the passes so far
+    of a method whose updates take more than one each.
 
     >>> import erlib
     >>> data = erlib.load("digits")

@@ -29,8 +29,8 @@ def kept(compute: F) -> F:
     In a run its result is written down at once, and the same call of a later attempt returns it
     from there: the same arguments, with the same code of the function, of the notebook's own
     functions that it calls (also those in a dict), of the numbers, texts and dicts of these that
-    they read, and of erlib.
-    Anything else, the data set and lists above all, must be among the arguments.
+    they read, and of erlib. Anything else, the data set and lists above all, must be among the
+    arguments.
 
     >>> @kept
     ... def square(number):

@@ -212,9 +212,8 @@ def _physical_cores() -> int | None:
 @functools.cache
 def _cpu_model() -> str:
     if platform.system() == "Linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        if found := re.search(r"^model name\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.M):
+            return found[1].strip()
     if platform.system() == "Darwin":
         return _output_of("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     return platform.processor() or platform.machine()

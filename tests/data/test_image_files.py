@@ -163,37 +163,26 @@ def test_first_image_of_another_size_is_named(tmp_path):
     assert str(caught.value).startswith(str(odd))
 
 
-def spoil(name):
-    """The function of that name; each spoils a good folder."""
-
-    def no_test(root):
-        (root / "test").rename(root / "validation")
-
-    def other_classes(root):
-        (root / "test/cat").rename(root / "test/dragon")
-
-    def empty_class(root):
-        for file in (root / "train/cat").iterdir():
-            file.unlink()
-
-    def text(root):
-        (root / "train/cat/0003.png").write_text("no image")
-
-    def transparent(root):
-        Image.new("RGBA", (28, 28)).save(root / "train/cat/0003.png")
-
-    return locals()[name]
+CAT = "train/cat/0003.png"
 
 
 @pytest.mark.parametrize(
-    "how, message",
-    [("no_test", "test: no such folder"), ("other_classes", "differ in their class folders.*drag"),
-     ("empty_class", "cat: no images"), ("text", r"0003\.png: cannot be read as an image"),
-     ("transparent", r"0003\.png: .*found mode RGBA")],
-)  # fmt: skip
-def test_malformed_folder(how, message, tmp_path):
+    ("spoil", "message"),
+    [
+        (lambda root: (root / "test").rename(root / "validation"), "test: no such folder"),
+        (
+            lambda root: (root / "test/cat").rename(root / "test/dragon"),
+            "differ in their class folders.*drag",
+        ),
+        (lambda root: [file.unlink() for file in (root / "train/cat").iterdir()], "cat: no images"),
+        (lambda root: (root / CAT).write_text("no"), r"0003\.png: cannot be read as an image"),
+        (lambda root: Image.new("RGBA", (28, 28)).save(root / CAT), r"0003\.png: .*mode RGBA"),
+    ],
+    ids="no_test other_classes empty_class text transparent".split(),
+)
+def test_malformed_folder(spoil, message, tmp_path):
     write_images(tmp_path / "mine", small_raw())
-    spoil(how)(tmp_path / "mine")
+    spoil(tmp_path / "mine")
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         load(tmp_path / "mine")
 

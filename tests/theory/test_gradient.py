@@ -184,18 +184,6 @@ def test_weights_of_low_rank_are_inverted_by_both_paths():
     assert difference(gradient_changes(net, x, t, ridge=0.1), wanted) < 1e-10
 
 
-def test_fit_takes_a_share_of_the_changes():
-    net = network([5, 7, 3], "relu")
-    x, t = problem(net, 40)
-    t = torch.tanh(t)  # what the last layer can give
-    before, moved = plain(copy.deepcopy(net)), copy.deepcopy(net)
-    moved.fit(x, t, batch_size=40, share=0.25, ridge=0.2)
-    changes = net.changes(x, t, ridge=0.2)
-    for (weight, bias), (old, old_bias, _), layer in zip(changes, before, moved.layers):
-        np.testing.assert_allclose(layer.weight.detach(), old + 0.25 * weight.numpy(), atol=1e-13)
-        np.testing.assert_allclose(layer.bias.detach(), old_bias + 0.25 * bias.numpy(), atol=1e-13)
-
-
 # ---------------------------------------------------------------- without the replacements
 
 
