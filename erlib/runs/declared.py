@@ -8,9 +8,9 @@ computes) is left to the notebook.
 
 import ast
 import builtins
+import contextlib
 import json
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any
@@ -23,13 +23,8 @@ from .notebooks import Assigned, cells, parameter_cells, parsed
 class Declared:
     """The parameters of one notebook.
 
-    Attributes
-    ----------
-    notebook : Path
-    defaults : dict
-        Name and default of each, as its cells of parameters leave them, what papermill injected
-        included; {} where there is none. A default that takes more than plain Python to compute,
-        or is no JSON, is given as its source text.
+    `defaults` are as its cells of parameters leave them, what papermill injected included. One that
+    takes more than plain Python to compute, or is no JSON, is given as its source text.
     """
 
     def __init__(self, notebook: Path) -> None:
@@ -78,30 +73,27 @@ class Declared:
         there are.
         """
         if name not in self.defaults:
-            known = self.defaults
-            none = "it has none: no cell is tagged 'parameters'"
-            has = f"it has: {', '.join(known)}" if known else none
-            hint = suggestion(name, known)
+            has = f"it has: {', '.join(self.defaults)}"
+            if not self.defaults:
+                has = "it has none: no cell is tagged 'parameters'"
+            hint = suggestion(name, self.defaults)
             raise ValueError(f"{self.notebook.stem} has no parameter {name!r}{hint}; {has}")
         if name in self._late:
             raise ValueError(
                 f"no value of {name} arrives: a later cell of parameters sets it again"
             )
-        if isinstance(given, Typed):
-            given = self._read(name, given)
         try:
+            given = self._read(name, given) if isinstance(given, Typed) else given
             given = as_plain(name, given)
         except RecursionError:
             raise ValueError(f"{name} is a list that holds itself") from None
         try:
             return as_plain(name, self._checked(name, given))
-        except ValueError as error:
-            if given is None or isinstance(given, list):
-                raise
-            try:
-                return as_plain(name, self._checked(name, [given]))
-            except ValueError:
-                raise error from None
+        except ValueError:
+            if given is not None and not isinstance(given, list):
+                with contextlib.suppress(ValueError):
+                    return as_plain(name, self._checked(name, [given]))
+            raise
 
     def values(self, given: dict[str, Any]) -> dict[str, Any]:
         """All of a dict of values, checked."""
@@ -167,27 +159,22 @@ def _kind(value: Any) -> Callable[[str, Any], Any] | None:
     """
     many = isinstance(value, (list, tuple))
     kinds = {type(item) for item in (value if many else [value])}
+
     if kinds in ({bool}, {str}, {float}):
         (kind,) = kinds
         return lambda name, given: parameter([kind] if many else kind, **{name: given})
-    if kinds in ({int}, {int, float}):
-        return partial(_numbers, kinds == {int}) if many else _number
-    return None
 
-
-def _number(name: str, given: Any) -> Any:
-    """An integer if it is one, such as 1e3."""
-    try:
-        return parameter(int, **{name: given})
-    except ValueError:
+    def number(name: str, given: Any) -> Any:
+        """In place of an integer, one if it is one, such as 1e3."""
+        if many:
+            found = parameter([float], **{name: given})
+            items = given if isinstance(given, list) else found
+            return [int(i) if kinds == {int} and float(i).is_integer() else i for i in items]
+        with contextlib.suppress(ValueError):
+            return parameter(int, **{name: given})
         return parameter(float, **{name: given})
 
-
-def _numbers(integers: bool, name: str, given: Any) -> list:
-    found = parameter([float], **{name: given})
-    if isinstance(given, list):
-        found = given
-    return [int(item) if integers and float(item).is_integer() else item for item in found]
+    return number if kinds in ({int}, {int, float}) else None
 
 
 def _statements(notebook: Path) -> Iterator[ast.stmt]:

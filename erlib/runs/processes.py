@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -85,14 +86,9 @@ def _follow(order: Order, tell: Callable) -> dict:
         return {"end": "stopped"}
     process = _process()
     assert process.stdin and process.stdout
-    late = threading.Event()
     limit = order.how.limit or 0.0
-
-    def stop_late() -> None:
-        late.set()
-        stop_tree(process.pid)
-
-    timer = threading.Timer(limit, stop_late)
+    timer = threading.Timer(limit, stop_tree, [process.pid])
+    until = math.inf
     end, place = None, "before its first cell"
     try:
         process.stdin.write(order.as_line())
@@ -104,6 +100,7 @@ def _follow(order: Order, tell: Callable) -> dict:
             elif "begun" in event:
                 if limit:
                     timer.start()
+                    until = time.monotonic() + limit
             else:
                 tell(**event)
                 place = "in cell {cell} of {of}: {line}".format(**event)
@@ -116,7 +113,7 @@ def _follow(order: Order, tell: Callable) -> dict:
     process.wait()
     _processes.discard(process)
     _mine.process = None
-    if late.is_set():
+    if time.monotonic() >= until:
         return failed(f"it ran longer than {limit:g} s and was stopped {place}")
     if _stopped.is_set():
         return {"end": "stopped"}
@@ -161,23 +158,23 @@ def executor(folder: Path, how: Settings) -> Iterator[Workers]:
     ValueError if its workers cannot be used: no dask here, no scheduler there, another state of
     erlib, or a `folder` that they do not see.
     """
-    if how.dask is None:
-        _stopped.clear()
-        pool = ThreadPoolExecutor(how.jobs)
-        try:
-            yield Workers(lambda *order_tell: pool.submit(perform, *order_tell), lambda: how.jobs)
-        finally:
-            stop_all()
-            pool.shutdown(cancel_futures=True)
+    if how.dask:
+        with _client(how.dask) as client:
+            _check(client, folder)
+            pool = client.get_executor(pure=False)
+            yield Workers(
+                # Where it is performed, there is nobody to tell how far it has come.
+                lambda order, tell: pool.submit(perform, order),
+                lambda: max(1, sum(client.nthreads().values())),
+            )
         return
-    with _client(how.dask) as client:
-        _check(client, folder)
-        pool = client.get_executor(pure=False)
-        yield Workers(
-            # Where it is performed, there is nobody to tell how far it has come.
-            lambda order, tell: pool.submit(perform, order),
-            lambda: max(1, sum(client.nthreads().values())),
-        )
+    _stopped.clear()
+    pool = ThreadPoolExecutor(how.jobs)
+    try:
+        yield Workers(lambda order, tell: pool.submit(perform, order, tell), lambda: how.jobs)
+    finally:
+        stop_all()
+        pool.shutdown(cancel_futures=True)
 
 
 def workers_of(dask: str) -> int | None:
@@ -198,23 +195,17 @@ def _client(dask: str) -> Iterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise ValueError("--dask needs dask.distributed: pip install 'erlib[dask]'") from None
-    count = workers_of(dask)
-    if count is None:
-        try:
-            client = Client(dask, timeout=10)
-        except (OSError, ValueError) as error:  # a timeout is an OSError
-            raise ValueError(f"no scheduler of dask answers at {dask}: {error}") from None
-        with client:
-            yield client
-    else:
-        with (
-            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
-        ):
+    with contextlib.ExitStack() as stack:
+        if count := workers_of(dask):
+            here = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
+            client = stack.enter_context(Client(stack.enter_context(here)))
+            stack.callback(client.run, stop_all)
+        else:
             try:
-                yield client
-            finally:
-                client.run(stop_all)
+                client = stack.enter_context(Client(dask, timeout=10))
+            except (OSError, ValueError) as error:  # a timeout is an OSError
+                raise ValueError(f"no scheduler of dask answers at {dask}: {error}") from None
+        yield client
 
 
 def _check(client: Any, folder: Path) -> None:

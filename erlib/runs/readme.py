@@ -5,14 +5,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import fmean
 
 import pandas as pd
 
 from ..notebook import paths
 from ..notebook.record import write_atomically
-from ..notebook.tables import gains, markdown, mean_interval, percent, select
+from ..notebook.tables import markdown, mean_interval, percent
 from .folder import Files, numbered, runs_with_table
 
 CONTROLS = ("random features", "shuffled", "own fields")
@@ -64,29 +63,22 @@ def one_update_table(runs: list[Files]) -> Lines:
     head += ["tiny initial readout: test accuracy, %", "− shuffled labels"]
     lines: Lines = [[*head, "readout settled: test accuracy, %"]]
     for files in runs:
-        rows = read_rows(files.table("accuracy"))
-        data, count = rows[0]["dataset"], _count(rows)
-        for width, group in _groups(rows, "width"):
-            tiny = _gain(group, "ER, tiny readout", "shuffled, tiny readout")
-            lines.append(
-                [
-                    data,
-                    f"dense, {width}{_fewer(group, count)}",
-                    _accuracy(group, "ER"),
-                    f"{_seconds(select(group, arm='ER')):.1f}",
-                    *(_gain(group, "ER", over) for over in CONTROLS),
-                    _accuracy(group, "ER, tiny readout"),
-                    tiny,
-                    _accuracy(group, "ER, settled"),
-                ]
-            )
-        front = files.table("front_end")
-        rows = read_rows(front) if front.is_file() else []
-        for arm in dict.fromkeys(row["arm"].removesuffix(", settled") for row in rows):
-            group = select(rows, arm=arm)
-            name, seconds = f"{arm} front end{_fewer(group, count)}", f"{_seconds(group):.1f}"
-            settled = _accuracy(rows, f"{arm}, settled")
-            lines.append([data, name, _accuracy(group, arm), seconds, *[""] * 5, settled])
+        rows = pd.read_csv(files.table("accuracy"))
+        data, count = rows.dataset[0], rows.seed.nunique()
+        for width, group in rows.groupby("width", sort=False):
+            units = f"dense, {width}{_fewer(group, count)}"
+            line = [data, units, _accuracy(group, "ER"), _seconds(group[group.arm == "ER"])]
+            line += [_gain(group, "ER", over) for over in CONTROLS]
+            line += [_accuracy(group, "ER, tiny readout")]
+            line += [_gain(group, "ER, tiny readout", "shuffled, tiny readout")]
+            lines.append([*line, _accuracy(group, "ER, settled")])
+        if files.table("front_end").is_file():
+            rows = pd.read_csv(files.table("front_end"))
+            for arm in rows.arm.str.removesuffix(", settled").unique():
+                group = rows[rows.arm == arm]
+                line = [data, f"{arm} front end{_fewer(group, count)}", _accuracy(rows, arm)]
+                settled = _accuracy(rows, f"{arm}, settled")
+                lines.append([*line, _seconds(group), *[""] * 5, settled])
     return lines
 
 
@@ -96,12 +88,12 @@ def training_table(runs: list[Files]) -> Lines:
     head = ["data set", "hidden units", "method", "test accuracy, %"]
     lines: Lines = [[*head, "passes", "updates", "seconds"]]
     for files in runs:
-        settings, rows = _result(files)["parameters"], read_rows(files.table("curves"))
-        wide = read_rows(files.table("wide"))
-        for width, group in ((settings["hidden"], rows), (wide[0]["width"], wide)):
-            for arm, curves in _groups(group, "arm"):
-                end = _end(curves, arm, _count(rows))
-                seconds = f"{_seconds(_last_points(curves)):.0f}"
+        settings, rows = _result(files)["parameters"], pd.read_csv(files.table("curves"))
+        wide = pd.read_csv(files.table("wide"))
+        for width, group in ((settings["hidden"], rows), (wide.width[0], wide)):
+            for arm, curves in group.groupby("arm", sort=False):
+                end = _end(curves, arm, rows.seed.nunique())
+                seconds = f"{fmean(_last_points(curves).seconds):.0f}"
                 lines.append([settings["dataset"], width, *end, seconds])
     return lines
 
@@ -117,26 +109,27 @@ def convolution_table(runs: list[Files]) -> Lines:
     head = ["data set", "network", "method", "test accuracy, %", "passes", "seconds, fastest seed"]
     lines: Lines = [head]
     shown = set()
-    count = max(_count(read_rows(files.table("curves"))) for files in runs)
+    count = max(pd.read_csv(files.table("curves")).seed.nunique() for files in runs)
     for files in runs:
         settings = _result(files)["parameters"]
-        data = settings["dataset"]
-        for (filters, arm), group in _groups(read_rows(files.table("front_end")), "filters", "arm"):
-            views = [percent([row[of] for row in group], digits=2) for of in VIEWS[arm]]
+        data, front = settings["dataset"], pd.read_csv(files.table("front_end"))
+        for (filters, arm), group in front.groupby(["filters", "arm"], sort=False):
+            views = "; ".join(percent(group[of], digits=2) for of in VIEWS[arm])
             name = f"one update, images {arm}{_fewer(group, count)}"
-            fixed = f"{filters} fixed filters"
-            lines.append([data, fixed, name, "; ".join(views), 1, _fastest(group)])
-        second = select(read_rows(files.table("second_layer")), arm="sequential ER")
+            seconds = f"{group.seconds.min():.0f}"
+            lines.append([data, f"{filters} fixed filters", name, views, 1, seconds])
+        second = pd.read_csv(files.table("second_layer")).query("arm == 'sequential ER'")
         network = f"{settings['study_filters']} fixed filters, {settings['second_units']} units"
         name = f"units trained by sequential ER{_fewer(second, count)}"
-        accuracy = percent([row["accuracy"] for row in second], digits=2)
+        accuracy = percent(second.accuracy, digits=2)
         lines.append([data, network, name, accuracy, settings["passes"], ""])
-        for (kind, arm), curves in _groups(read_rows(files.table("curves")), "kind", "arm"):
+        curves = pd.read_csv(files.table("curves"))
+        for (kind, arm), group in curves.groupby(["kind", "arm"], sort=False):
             network = f"{kind}, {'-'.join(map(str, settings[kind]))}"
-            name, accuracy, passes, _ = _end(curves, arm, count)
+            name, accuracy, passes, _ = _end(group, arm, count)
             if (data, network, arm, passes) not in shown:
                 shown.add((data, network, arm, passes))
-                seconds = _fastest(_last_points(curves))
+                seconds = f"{_last_points(group).seconds.min():.0f}"
                 lines.append([data, network, name, accuracy, passes, seconds])
     return lines
 
@@ -147,15 +140,15 @@ def inference_table(runs: list[Files]) -> Lines:
 
     Mean and 95 % interval; median and range where that interval would hold errors below 0.
     """
-    rows = read_rows(runs[0].table("inference"))
-    strengths = sorted({row["g"] for row in rows})
+    rows = pd.read_csv(runs[0].table("inference"))
+    strengths = sorted(rows.g.unique())
     middle = strengths[len(strengths) // 2]
     of_each = [f"g = {g:g}" for g in strengths]
     lines: Lines = [["1000 × squared error", *of_each, f"seconds, g = {middle:g}"]]
-    for method, own in _groups(rows, "method"):
-        cells = [_thousandths([row["mse"] for row in select(own, g=g)]) for g in strengths]
-        seconds = [row["seconds"] for row in select(own, g=middle)]
-        lines.append([method, *cells, f"{median(seconds):.2g}" if seconds else ""])
+    for method, own in rows.groupby("method", sort=False):
+        cells = [_thousandths(own.mse[own.g == g]) for g in strengths]
+        seconds = own.seconds[own.g == middle]
+        lines.append([method, *cells, f"{seconds.median():.2g}" if len(seconds) else ""])
     return lines
 
 
@@ -202,61 +195,48 @@ def _result(files: Files) -> dict:
     return json.loads(files.result.read_text(encoding="utf-8"))
 
 
-def _groups(rows: list[dict], *names: str) -> list[tuple[Any, list[dict]]]:
-    """The values of these columns, in order of first appearance, each with its rows."""
-    keys = dict.fromkeys(tuple(row[name] for name in names) for row in rows)
-    groups = ((key, select(rows, **dict(zip(names, key)))) for key in keys)
-    return [(key if len(names) > 1 else key[0], group) for key, group in groups]
-
-
-def _end(rows: list[dict], arm: str, count: int) -> tuple[str, str, str, int]:
+def _end(curves: pd.DataFrame, arm: str, count: int) -> tuple[str, str, str, int]:
     """Where the curves of a method end: its name, accuracy, passes, updates."""
-    ends = _last_points(rows)
-    accuracy = percent([row["accuracy"] for row in ends], digits=2)
-    return arm + _fewer(ends, count), accuracy, f"{ends[0]['passes']:g}", ends[0]["updates"]
+    ends = _last_points(curves)
+    passes, updates = ends.passes.iloc[0], ends.updates.iloc[0]
+    return arm + _fewer(ends, count), percent(ends.accuracy, digits=2), f"{passes:g}", updates
 
 
-def _last_points(rows: list[dict]) -> list[dict]:
+def _last_points(curves: pd.DataFrame) -> pd.DataFrame:
     """The last point of each seed's curve."""
-    return list({row["seed"]: row for row in rows}.values())
+    return curves.drop_duplicates("seed", keep="last")
 
 
-def _seconds(rows: list[dict]) -> float:
-    return mean_interval([row["seconds"] for row in rows])[0]
+def _seconds(rows: pd.DataFrame) -> str:
+    return f"{fmean(rows.seconds):.1f}"
 
 
-def _fastest(rows: list[dict]) -> str:
-    return f"{min(row['seconds'] for row in rows):.0f}"
-
-
-def _count(rows: list[dict]) -> int:
-    """How many seeds there are."""
-    return len({row["seed"] for row in rows})
-
-
-def _fewer(rows: list[dict], count: int) -> str:
+def _fewer(rows: pd.DataFrame, count: int) -> str:
     """A remark for what ran with fewer seeds than the rest."""
-    seeds = _count(rows)
+    seeds = rows.seed.nunique()
     return "" if seeds == count else f" ({seeds} seed{'s' * (seeds > 1)})"
 
 
-def _accuracy(rows: list[dict], arm: str) -> str:
-    found = [row["accuracy"] for row in select(rows, arm=arm)]
-    return percent(found, digits=2) if found else ""
+def _accuracy(rows: pd.DataFrame, arm: str) -> str:
+    found = rows.accuracy[rows.arm == arm]
+    return percent(found, digits=2) if len(found) else ""
 
 
-def _gain(rows: list[dict], arm: str, over: str) -> str:
-    both = select(rows, arm=arm) and select(rows, arm=over)
-    return percent(gains(rows, arm, over), signed=True, digits=2) if both else ""
-
-
-def _thousandths(values: list[float]) -> str:
-    if not values:
+def _gain(rows: pd.DataFrame, arm: str, over: str) -> str:
+    """Paired by seed: both start from the same network."""
+    by_seed = rows.pivot(index="seed", columns="arm", values="accuracy")
+    if arm not in by_seed or over not in by_seed:
         return ""
-    values = [1000 * value for value in values]
+    return percent((by_seed[arm] - by_seed[over]).dropna(), signed=True, digits=2)
+
+
+def _thousandths(values: pd.Series) -> str:
+    if not len(values):
+        return ""
+    values = 1000 * values
     mean, half = mean_interval(values)
     if half and half > mean:  # an interval about the mean would hold errors below 0
-        return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+        return f"{values.median():.3g} ({values.min():.3g} to {values.max():.3g})"
     return f"{mean:.3g}" + (f" ± {half:.2g}" if half else "")
 
 

@@ -31,14 +31,8 @@ def plan_sweep(
 ) -> list[Run]:
     """The list of `Run` of all points of a grid, the last axis varying fastest.
 
-    Parameters
-    ----------
-    selection : str
-        One notebook, as `erlib.runs.plan.plan` takes it: a number, a name, or the path of another.
-    axes : list of str
-        ``name=values`` each, see `read_axis`.
-    fixed : dict, optional
-        Values of other parameters, the same at every point.
+    `selection` is one notebook, as `erlib.runs.plan.plan` takes it; `axes` are as `read_axis` takes
+    them; other parameters have the `fixed` values at every point.
 
     Raises ValueError if the notebook, a name or a value does not exist or is not allowed, a name is
     given twice, or there are more than `MOST` points.
@@ -47,12 +41,12 @@ def plan_sweep(
     if len(found) != 1:
         raise ValueError(f"{selection!r} means {len(found)} notebooks; a sweep is of one")
     declared = Declared(found[0].notebook)
-    if (size := size_of(axes, declared.takes_text)) > MOST:
+    read = [read_axis(text, declared.takes_text) for text in axes]
+    if (size := math.prod(len(values) for _, values in read)) > MOST:
         raise ValueError(f"this grid has {size:,} points, allowed: {MOST:,}")
     fixed = declared.values(fixed or {})
     grid = {}
-    for text in axes:
-        name, values = read_axis(text, takes_text=declared.takes_text)
+    for name, values in read:
         if name in grid or name in fixed:
             raise ValueError(f"{name} is given twice")
         values = [declared.value(name, value) for value in values]
@@ -63,18 +57,7 @@ def plan_sweep(
     return [_run_at(declared, found[0], fixed, point) for point in points]
 
 
-def size_of(axes: Sequence[str], takes_text: TakesText | None = None) -> int:
-    """How many points these axes have, before any of them is made.
-
-    >>> size_of(["hidden=10,20", "seed=0:10"])
-    20
-    """
-    return math.prod(len(read_axis(text, takes_text=takes_text)[1]) for text in axes)
-
-
-def read_axis(
-    text: str, what: str = "grid", takes_text: TakesText | None = None
-) -> tuple[str, list]:
+def read_axis(text: str, takes_text: TakesText | None = None) -> tuple[str, list]:
     """The name and the values of an axis.
 
     Values are separated by commas, each as after ``-p`` (`erlib.notebook.parameters.from_typed`);
@@ -88,7 +71,7 @@ def read_axis(
 
     Raises ValueError if there is no name, no value, or a value cannot be read.
     """
-    name, items = split_axis(text, what)
+    name, items = split_axis(text, "grid")
     found: list = []
     for item in items:
         if takes_text and takes_text(name, item):
@@ -97,7 +80,7 @@ def read_axis(
             try:
                 found += counted(item)
             except ValueError as error:
-                raise ValueError(f"{what} {name}: {error}") from None
+                raise ValueError(f"grid {name}: {error}") from None
     return name, found
 
 
@@ -172,9 +155,7 @@ def _split(values: str) -> list[Typed]:
 def _short(value: Any) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    text = typed(value) if isinstance(value, str) else _compact(value)
-    return shlex.quote(_compact(value) if "," in text and isinstance(value, str) else text)
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = typed(value) if isinstance(value, str) else ","
+    if "," in text:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return shlex.quote(text)
