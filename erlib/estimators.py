@@ -22,6 +22,7 @@ from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
 from .coding import require_reachable
 from .estimator_base import EREstimator, positive_or_one, sums_suffice
+from .single_layer import shares
 
 RandomState = int | np.random.RandomState | None
 
@@ -242,7 +243,6 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
     ----------
     activation : str
         f of the output: ``identity``, or ``tanh``, ``erf``, ``softsign``.
-
     ridge : float >= 0 or None
         Unless given 0, and 0.01 with hidden layers, whose outputs depend on each other.
 
@@ -291,8 +291,7 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
         observed = self._observed(y, x.dtype)
         if self._scales_outputs():
             if not self._goes_on(x, observed):
-                part = x.new_ones(len(x)) if weights is None else weights
-                part = part.double() / part.double().sum()
+                part = shares(x, weights)
                 self._centre = part @ observed.double()
                 self._spread = positive_or_one((part @ (observed - self._centre).square()).sqrt())
             observed = ((observed - self._centre) / self._spread).to(x.dtype)

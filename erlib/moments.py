@@ -26,11 +26,9 @@ class Moments:
               S_{xx} = \sum w_i x_i x_i', \quad S_{xh} = \sum w_i x_i h_i'.
 
     Products are formed in the dtype of X (float16 and bfloat16 in float32; in float64 where they
-    would not be normal numbers) and summed in float64.
-    With an intercept all of X is taken relative to the mean of the first chunk, so that a large
-    common offset does not cancel digits.
-
-    Memory: `d_in * (d_in + d_out)` float64 numbers, whatever the number of samples.
+    would not be normal numbers) and summed in float64. With an intercept all of X is taken relative
+    to the mean of the first chunk, so that a large common offset does not cancel digits. Memory:
+    `d_in * (d_in + d_out)` float64 numbers, whatever the number of samples.
 
     >>> import torch
     >>> x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -173,7 +173,7 @@ def single_layer_fit(
     if few(*inputs.shape):
         regress = functools.partial(_InSpan, regress)
     regress = regress(inputs, ridge, weights, fit_intercept)
-    shares = _shares(inputs, weights)
+    share = shares(inputs, weights)
     weight, bias = _start(start, inputs.shape[1], targets.shape[1], inputs)
     if not fit_intercept and bool(bias.any()):
         raise ValueError("start: its bias is not 0, but fit_intercept is False")
@@ -190,7 +190,7 @@ def single_layer_fit(
             raise ValueError(_overflow(rule, done))
         new, coefficients = regress(target, *of_rule)
         predicted = unit.f(new)
-        discrepancy = shares @ (targets - predicted).double().square_()
+        discrepancy = share @ (targets - predicted).double().square_()
         over: Any = None
         if stop == "discrepancy":
             over = discrepancy >= before
@@ -265,7 +265,7 @@ class _InSpan:
         return tuple(part.to(weight.dtype) for part in self.span.weights(weight, bias))
 
 
-def _shares(x, sample_weight):
+def shares(x, sample_weight):
     """The part of each sample in a mean."""
     if sample_weight is None:
         return torch.full((len(x),), 1 / len(x), dtype=torch.float64)

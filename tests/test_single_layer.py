@@ -64,17 +64,9 @@ def one_target(rule, name, h, t):
 
 
 def reference(
-    x,
-    observed,
-    rule="er",
-    activation="tanh",
-    ridge=0.0,
-    updates=100,
-    stop=None,
-    weights=None,
-    fit_intercept=True,
-    start=None,
-):
+    x, observed, rule="er", activation="tanh", ridge=0.0, updates=100, stop=None, weights=None,
+    fit_intercept=True, start=None,
+):  # fmt: skip
     """One unit after the other: weight and bias, number of updates, and its discrepancies."""
     weights = np.ones(len(x)) if weights is None else weights
     found = []

@@ -50,8 +50,7 @@ def _read_npz(path: Path) -> tuple[Raw, tuple[str, ...]]:
             f"{path}: x_train and x_test differ: {raw.x_train.dtype} {raw.x_train.shape[1:]} and "
             f"{raw.x_test.dtype} {raw.x_test.shape[1:]}"
         )
-    n_classes = count_classes(raw, path)
-    return raw, tuple(str(label) for label in range(n_classes))
+    return raw, tuple(map(str, range(count_classes(raw, path))))
 
 
 def _checked_images(images: np.ndarray, origin: str) -> np.ndarray:
