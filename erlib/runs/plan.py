@@ -82,77 +82,25 @@ def plan(
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}, allowed: {', '.join(PROFILES)}")
-    own = [word for word in selection if _is_elsewhere(word)]
+    overrides = overrides or {}
+    words = [str(word) for word in selection]
+    own = [word for word in words if _is_elsewhere(Path(word))]
     runs = [
-        Run(Path(word).stem, Path(word).resolve(), profile, {}, dict(overrides or {}), {}, "", word)
-        for word in map(str, own)
+        Run(Path(word).stem, Path(word).resolve(), profile, {}, overrides, {}, known_as=word)
+        for word in own
     ]
-    others = [word for word in selection if word not in own]
-    if others or not own:
+    if len(own) < len(words) or not words:
+        others = [word for word in words if word not in own]
         runs += _select(_of_the_companion(profile, overrides), others)
-    return [_checked(run) for run in _of_different_names(runs)]
-
-
-def _of_different_names(runs: Sequence[Run]) -> list[Run]:
-    """The runs, each once: the name is that of the files of a run."""
-    found: dict[str, Run] = {}
+    by_id: dict[str, Run] = {}  # the name of the files of a run: each once
     for run in runs:
-        first = found.setdefault(run.id, run).notebook
+        first = by_id.setdefault(run.id, run).notebook
         if first.resolve() != run.notebook.resolve():
             raise ValueError(
                 f"{first} and {run.notebook} have one name, {run.id}: run one after the other, "
                 "each with its own --output"
             )
-    return list(found.values())
-
-
-def _is_elsewhere(word: str | Path) -> bool:
-    file = Path(word)
-    return (
-        file.suffix == ".ipynb"
-        and file.is_file()
-        and not file.resolve().is_relative_to(paths.NOTEBOOKS.resolve())
-    )
-
-
-def _of_the_companion(profile: str, overrides: dict[str, Any] | None) -> list[Run]:
-    notebooks = find_notebooks()
-    settings = _full_settings(notebooks) if profile == "full" else {}
-    runs = []
-    for notebook in notebooks:
-        of_this = {id: v for id, v in settings.items() if id.split(".")[0] == notebook.stem}
-        for id, values in (of_this or {notebook.stem: {}}).items():
-            place = f"notebooks/{notebook.name}"
-            run = Run(id, notebook, profile, values, dict(overrides or {}), {}, place=place)
-            runs.append(run)
-    return runs
-
-
-def _checked(run: Run) -> Run:
-    """The run with its values as the notebook will take them."""
-    declared = Declared(run.notebook)
-    try:
-        settings, overrides = declared.values(run.settings), declared.values(run.overrides)
-        declared.refuse_to_lose(settings | overrides)
-    except ValueError as error:
-        if str(error).startswith(run.notebook.stem):
-            raise
-        raise ValueError(f"{run.id}: {error}") from None
-    return dataclasses.replace(
-        run, settings=settings, overrides=overrides, defaults=declared.defaults
-    )
-
-
-def _full_settings(notebooks: Sequence[Path]) -> dict[str, dict]:
-    """Parameters by run id, one for each YAML file of the full profile."""
-    stems = {notebook.stem for notebook in notebooks}
-    settings = {}
-    for file in sorted((paths.NOTEBOOKS / "full").glob("*.yaml"), key=lambda file: file.stem):
-        if file.stem.split(".")[0] not in stems:
-            hint = suggestion(file.stem, stems)
-            raise ValueError(f"full/{file.name} belongs to no notebook{hint}")
-        settings[file.stem] = read_parameters(file, f"full/{file.name}")
-    return settings
+    return [_checked(run) for run in by_id.values()]
 
 
 def read_parameters(file: str | Path, name: str | None = None) -> dict[str, Any]:
@@ -166,11 +114,49 @@ def read_parameters(file: str | Path, name: str | None = None) -> dict[str, Any]
     return values or {}
 
 
-def _select(runs: list[Run], selection: Sequence[str | Path]) -> list[Run]:
-    if not selection:
-        return runs
+def _is_elsewhere(file: Path) -> bool:
+    ours = file.resolve().is_relative_to(paths.NOTEBOOKS.resolve())
+    return file.suffix == ".ipynb" and file.is_file() and not ours
+
+
+def _of_the_companion(profile: str, overrides: dict[str, Any]) -> list[Run]:
+    notebooks = {notebook.stem: notebook for notebook in find_notebooks()}
+    values: dict[str, dict[str, dict]] = {stem: {} for stem in notebooks}  # by stem and id
+    full = sorted((paths.NOTEBOOKS / "full").glob("*.yaml"), key=lambda file: file.stem)
+    for file in full if profile == "full" else []:
+        stem = file.stem.split(".")[0]
+        if stem not in notebooks:
+            hint = suggestion(file.stem, notebooks)
+            raise ValueError(f"full/{file.name} belongs to no notebook{hint}")
+        values[stem][file.stem] = read_parameters(file, f"full/{file.name}")
+    return [
+        Run(id, file, profile, settings, overrides, {}, place=f"notebooks/{file.name}")
+        for stem, file in notebooks.items()
+        for id, settings in (values[stem] or {stem: {}}).items()
+    ]
+
+
+def _checked(run: Run) -> Run:
+    """The run with its values as the notebook will take them."""
+    declared = Declared(run.notebook)
+    try:
+        settings, overrides = declared.values(run.settings), declared.values(run.overrides)
+        declared.refuse_to_lose(settings | overrides)
+    except ValueError as error:
+        if str(error).startswith(run.notebook.stem):
+            raise
+        raise ValueError(f"{run.id}: {error}") from None
+    known: dict[str, Any] = {
+        "settings": settings,
+        "overrides": overrides,
+        "defaults": declared.defaults,
+    }
+    return dataclasses.replace(run, **known)
+
+
+def _select(runs: list[Run], words: list[str]) -> list[Run]:
     chosen = set()
-    for word in map(str, selection):
+    for word in words:
         numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         name = Path(word).name.removesuffix(".ipynb")  # a path completed by the shell will do
         if numbers:
@@ -186,8 +172,7 @@ def _select(runs: list[Run], selection: Sequence[str | Path]) -> list[Run]:
             if not matches and not Path(word).exists():
                 raise ValueError(f"there is no file {word}")
         if not matches:
-            ids = [run.id for run in runs]
-            hint = suggestion(name, ids)
-            raise ValueError(f"no notebook {word!r}{hint}; there are: {', '.join(ids)}")
+            there = ", ".join(ids := [run.id for run in runs])
+            raise ValueError(f"no notebook {word!r}{suggestion(name, ids)}; there are: {there}")
         chosen |= matches
-    return [run for run in runs if run.id in chosen]
+    return [run for run in runs if run.id in chosen or not words]

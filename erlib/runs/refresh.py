@@ -14,6 +14,8 @@ from .execute import NotebookFailed, execute
 from .overview import Overview
 from .plan import Run
 
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
 
 def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
     """Execute the notebooks of ``runs`` with their defaults, store the outputs in place, and return
@@ -37,47 +39,33 @@ def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
     return failed
 
 
-def _refresh_one(
-    notebook: Path, cell_started: Callable[[int, int, str], object], timeout: float | None
-) -> None:
+def _refresh_one(notebook: Path, cell_started: Callable, timeout: float | None) -> None:
     before = notebook.read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory() as scratch:
         executed = execute(
             notebook,
-            scratch / notebook.name,
+            Path(scratch, notebook.name),
             parameters={},
-            variables={CHANNEL: scratch / "channel.jsonl", "ERLIB_FIGURES": ""},
+            variables={CHANNEL: Path(scratch, "channel.jsonl"), "ERLIB_FIGURES": ""},
             timeout=timeout,
             cell_started=cell_started,
         )
-        if notebook.read_bytes() != before:
-            message = "the notebook was changed while it ran; its new state is kept"
-            raise NotebookFailed("-", notebook.name, "not stored", message)
-    clean = _with_outputs(nbformat.reads(before.decode("utf-8"), as_version=4), executed)
-    write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
-
-
-def _with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """The notebook with the outputs of its executed copy and without traces of the execution."""
-    notebook.metadata.pop("papermill", None)
-    notebook.metadata.kernelspec = {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    }
-    notebook.metadata.language_info = {"name": "python"}
-    for cell, done in zip(notebook.cells, executed.cells, strict=True):
+    if notebook.read_bytes() != before:
+        message = "the notebook was changed while it ran; its new state is kept"
+        raise NotebookFailed("-", notebook.name, "not stored", message)
+    clean = nbformat.reads(before.decode("utf-8"), as_version=4)
+    clean.metadata.pop("papermill", None)
+    clean.metadata |= {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    for cell, done in zip(clean.cells, executed.cells, strict=True):
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.execution_count = done.execution_count
-            cell.outputs = _merge_streams(done.outputs)
-    return notebook
+            cell.execution_count, cell.outputs = done.execution_count, _merged(done.outputs)
+    write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
 
 
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join neighbouring pieces of one stream: where they are cut depends on timing."""
+def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream as one: where they are cut depends on timing."""
     merged: list[NotebookNode] = []
     for output in outputs:
         last = merged[-1] if merged else None
