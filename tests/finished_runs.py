@@ -1,5 +1,6 @@
-"""Results as finished runs leave them."""
+"""Results as finished runs leave them, and as they are published."""
 
+import csv
 import json
 
 
@@ -17,3 +18,18 @@ def finished(folder, id, *, parameters, recorded, sha="aaaaaaaa", code=None, sec
     }
     folder.mkdir(exist_ok=True)
     (folder / f"{id}.json").write_text(json.dumps(result))
+
+
+def read_rows(path):
+    """The rows of a published table, numbers as numbers and empty cells as None."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None

@@ -157,9 +157,8 @@ def means(rows: pd.DataFrame, by: Sequence[str], parameters: Iterable[str] = ())
 
 def varying(results: list[dict]) -> list[str]:
     """Parameters with more than one value among the results."""
-    names = dict.fromkeys(name for result in results for name in result["parameters"])
-    values = {name: {repr(each["parameters"].get(name)) for each in results} for name in names}
-    return [name for name in names if len(values[name]) > 1]
+    values = frame_of([result["parameters"] for result in results]).map(repr)
+    return [*values.columns[values.nunique() > 1]]
 
 
 def as_csv(rows: pd.DataFrame) -> str:
@@ -214,16 +213,16 @@ def _is_number(value: object) -> bool:
 
 def _differing(results: list[dict]) -> list[str]:
     """Notebooks and modules of erlib that are not the same in all results that used them."""
-    states: dict[str, Any] = {}
-    differing: dict[str, bool] = {}
-    for result in results:
-        code = {result["notebook"]: result["notebook_sha256"], **(result["code"] or {})}
-        if place := result.get("place"):  # of the same name and content, with other data beside it
-            code[f"place of {result['notebook']}"] = place
-        for name, state in code.items():
-            if states.setdefault(name, state) != state:
-                differing[name] = True
-    return list(differing)
+    states = pd.DataFrame(
+        {
+            each["notebook"]: each["notebook_sha256"],
+            # Of the same name and content, with other data beside it.
+            f"place of {each['notebook']}": each.get("place"),
+            **(each["code"] or {}),
+        }
+        for each in results
+    )
+    return [*states.columns[states.nunique() > 1]]
 
 
 def _code(result: dict) -> str:

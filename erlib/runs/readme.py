@@ -21,15 +21,6 @@ END = "<!-- end of results -->"
 Lines = list[list]  # of cells; the first is the head
 
 
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a published CSV table, numbers as numbers and empty cells as None.
-
-    Raises FileNotFoundError if there is no such table.
-    """
-    rows = pd.read_csv(path, dtype_backend="numpy_nullable").astype(object)
-    return rows.where(rows.notna(), None).to_dict("records")
-
-
 def _published(notebook: str, table: str) -> Callable[[Callable], Callable[..., str]]:
     """Turn what gives the lines of a table into what gives it as Markdown.
 

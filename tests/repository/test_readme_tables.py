@@ -1,10 +1,10 @@
 """Numbers that are written into README by hand are those of the committed tables."""
 
 import pytest
+from finished_runs import read_rows
 
 from erlib.notebook import paths
 from erlib.notebook.tables import gains, mean_interval, percent, select
-from erlib.runs.readme import read_rows
 
 README = " ".join((paths.ROOT / "README.md").read_text("utf-8").split())
 CONVOLUTION = ("05_convolution", "05_convolution.fashion_mnist", "05_convolution.cifar10")

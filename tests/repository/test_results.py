@@ -9,6 +9,7 @@ import os
 
 import pytest
 import torch
+from finished_runs import read_rows
 
 import erlib
 from erlib import ERNetwork
@@ -16,7 +17,6 @@ from erlib.convolutional import convolutional
 from erlib.notebook import paths
 from erlib.notebook.curves import Curve
 from erlib.notebook.tables import select
-from erlib.runs.readme import read_rows
 from erlib.sequential import sequential_fit
 
 IMAGES = 0.003  # of the test images may change sides
