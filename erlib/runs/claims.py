@@ -14,6 +14,7 @@ What is the same in many checks may stand in the claim; null in a check is witho
 """
 
 import math
+from collections.abc import Set
 from numbers import Real
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def judge(file: Path | None = None) -> list[dict]:
                 low, high = check["band"]
                 if not low <= high:
                     raise ValueError(f"band: expected [low, high], found {check['band']}")
-                check["values"] = _values(**check)
+                check["values"] = _values(check)
                 check["ok"] = low <= min(check["values"]) and max(check["values"]) <= high
         except Exception as error:  # whatever pandas makes of a mistake
             said = str(error).replace("BACKTICK_QUOTED_STRING_", "")
@@ -68,20 +69,23 @@ def judge(file: Path | None = None) -> list[dict]:
     return claims
 
 
-def _check_keys(given, needed, others=frozenset()):
+def _check_keys(given: dict, needed: Set[str], others: Set[str] = frozenset()) -> None:
     if missing := needed - given.keys():
         raise ValueError(f"lacks {', '.join(sorted(missing))}")
     if unknown := given.keys() - needed - others:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
 
 
-def _values(table, value, where=None, by=None, columns=None, of="accuracy", **_):
-    tables = [table] if isinstance(table, str) else table
-    rows = pd.concat([pd.read_csv(_path(name)).assign(file=name) for name in tables])
-    rows = rows.query(where, engine="python") if where else rows
+def _values(check: dict) -> list[float]:
+    """The value, of each of the groups."""
+    names = [check["table"]] if isinstance(check["table"], str) else check["table"]
+    rows = pd.concat([pd.read_csv(_path(name)).assign(file=name) for name in names])
+    if where := check.get("where"):
+        rows = rows.query(where, engine="python")
     if not len(rows):
         raise ValueError(f"no rows where {where}")
-    found = []
+    by, columns, of = check.get("by"), check.get("columns"), check.get("of", "accuracy")
+    value, found = check["value"], []
     for group in [group for _, group in rows.groupby(by)] if by else [rows]:
         if columns:
             repeat = "draw" if "draw" in group else "seed"
@@ -93,20 +97,20 @@ def _values(table, value, where=None, by=None, columns=None, of="accuracy", **_)
     return found
 
 
-def _path(name):
+def _path(name: str) -> Path:
     for folder in ("full", "benchmarks"):
         if (file := paths.ROOT / "results" / folder / name).is_file():
             return file
     raise ValueError(f"no table {name} in results/full or results/benchmarks")
 
 
-def _shown(check):
+def _shown(check: dict) -> str:
     found = dict.fromkeys(f"{end:.4g}" for end in (min(check["values"]), max(check["values"])))
     band = " to ".join(f"{end:g}" for end in check["band"]).replace("inf", "∞")
     return f"{check['what']}: {' to '.join(found)} ({band}){'' if check['ok'] else ' FAILED'}"
 
 
-def _title(claim):
+def _title(claim: dict) -> str:
     return f"“{claim['quote']}”" if "quote" in claim else claim["statement"]
 
 
