@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import nbformat
@@ -25,9 +24,7 @@ _HARMLESS = {
     for name in "list range tuple dict set len min max sum abs round int float str bool sorted zip "
     "enumerate".split()
 }
-_nothing = _HARMLESS["print"] = lambda *_, **__: None
-_shell = SimpleNamespace(run_line_magic=_nothing, run_cell_magic=_nothing, system=_nothing)
-_HARMLESS["get_ipython"] = lambda: _shell
+_HARMLESS["print"] = lambda *_, **__: None
 
 
 def find_notebooks() -> list[Path]:
@@ -107,19 +104,28 @@ def parameter_cells(notebook: Path) -> list[tuple[bool, dict[str, Assigned]]]:
 
 
 def parsed(source: str) -> tuple[list[ast.stmt], str]:
-    """The statements of a cell, and its text, with calls in place of IPython's lines (%, !, ?).
+    """The statements of a cell, and its text, in which IPython's lines (%, !, ?) do nothing.
 
-    What is timed counts as if it were not. Raises SyntaxError, or ValueError for what can be in no
-    source.
+    Raises SyntaxError, or ValueError for what can be in no source.
     """
-    source = re.sub(r"\A\s*%%(?:time|capture|prun)\b.*|^(\s*)%time\s", r"\1", source, flags=re.M)
-    try:
-        return ast.parse(source).body, source
-    except SyntaxError:
-        from IPython.core.inputtransformer2 import TransformerManager
-
-        source = TransformerManager().transform_cell(source)
-        return ast.parse(source).body, source
+    source, timed = re.subn(r"\A\s*%%(time|capture|prun)\b.*", "", source)
+    if source.lstrip().startswith("%%") and not timed:
+        return [], ""  # another language
+    lines = source.split("\n")
+    while True:
+        try:
+            return ast.parse("\n".join(lines)).body, "\n".join(lines)
+        except SyntaxError as error:
+            at = min(error.lineno or 1, len(lines)) - 1
+            magic = re.fullmatch(r"(\s*)(?:%time\s+(.+)|(\w+\s*=)?\s*[%!?].*|\S+\?)\s*", lines[at])
+            if not magic:
+                raise
+            goes_on = lines[at].endswith("\\")
+            instead = f"{magic[3]} get_ipython()" if magic[3] else "pass"
+            lines[at] = magic[1] + (magic[2] or instead)
+            while goes_on and at + 1 < len(lines):
+                at, goes_on = at + 1, lines[at + 1].endswith("\\")
+                lines[at] = ""
 
 
 def source_hash(notebook: Path) -> str:

@@ -55,7 +55,7 @@ def test_declared_parameters_with_their_values(place):
         ("%%time\n%time n = 5\nif n:\n    %load_ext x\n    m = 1", {"n": 5, "m": 1}),
         (
             "files = !ls\nt = '''\n%x\n'''",
-            {"files": "get_ipython().getoutput('ls')", "t": "\n%x\n"},
+            {"files": "get_ipython()", "t": "\n%x\n"},
         ),
         ("%%bash\nn=5", {}),
     ],
