@@ -15,7 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
 
-from ..notebook.record import write_atomically
 from .folder import (
     ANOTHER,
     DONE,
@@ -26,6 +25,7 @@ from .folder import (
     another_in,
     runs_folder,
     states_in,
+    try_to_write,
 )
 from .overview import Overview, label
 from .plan import Run, Settings
@@ -61,9 +61,7 @@ def run(
     if not (how.force or how.replace):
         _refuse_other_results(states, folder)
     with _written(folder):
-        probe = folder / ".writable"
-        write_atomically(probe, "")
-        probe.unlink(missing_ok=True)  # another batch may have looked, too
+        try_to_write(folder)
     print(f"results: {short(folder)}", flush=True)
 
     overview, waiting, failures = Overview(runs), [], []

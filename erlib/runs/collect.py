@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..notebook.parameters import from_typed, suggestion
 from ..notebook.tables import markdown, mean_interval
-from .folder import ends_in, read_result, tables_in
+from .folder import Files, ends_in, read_result, tables_in
 from .sweep import counted
 
 #: Columns that say where a row is from, not what was found.
@@ -36,7 +36,7 @@ def read_runs(folder: str | Path, *, mixed: bool = False) -> tuple[list[dict], C
     others: Counter[str] = Counter()
     same: dict[str, Any] = {}
     for file in sorted(ends_in(Path(folder))):
-        if file.suffix == ".failed":
+        if file == Files.of(file).failure:
             others["failed"] += 1
         elif (result := read_result(file)) is None:
             others["not whole"] += 1

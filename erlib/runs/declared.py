@@ -7,7 +7,6 @@ computes) is left to the notebook.
 """
 
 import ast
-import builtins
 import contextlib
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -29,10 +28,9 @@ class Declared:
 
     def __init__(self, notebook: Path) -> None:
         self.notebook = notebook
-        self._lines: dict[str, CodeType] = {}
+        found = parameter_cells(notebook)
         first: dict[str, Assigned] = {}
         last: dict[str, Assigned] = {}
-        found = parameter_cells(notebook)
         for _, assigned in found:
             first, last = assigned | first, last | assigned
         self.defaults = {name: each.default for name, each in last.items()}
@@ -49,14 +47,18 @@ class Declared:
             for name, each in replaced.items()
             if each.carried is None and not each.plain
         }
-        self._known = {"parameter": parameter, "erlib": SimpleNamespace(parameter=parameter)}
+        self._rules: dict[str, CodeType] = {}
+        self._known: dict[str, Any] = {"parameter": parameter}
+        self._known["erlib"] = SimpleNamespace(parameter=parameter)
         for statement in _statements(notebook):
-            name, kind = _checked_name(statement)
-            if name in self.defaults:
-                self._lines[name] = _compiled(statement)
+            name, call = _rule(statement)
+            if call and name in self.defaults:
+                kind = ast.unparse(call.args[0])
+                self._rules[name] = compile(ast.Expression(call), "<notebook>", "eval")
                 self._texts[name] = kind if kind.removesuffix(" | None") in _TEXTS else ""
             elif isinstance(statement, (ast.Assign, ast.AugAssign)) and not _calls(statement):
-                _try(_compiled(statement), self._known)  # such as the list of allowed names
+                with contextlib.suppress(Exception):  # such as the list of allowed names
+                    exec(compile(ast.Module([statement], []), "<notebook>", "exec"), self._known)
 
     def takes_text(self, name: str, typed: str) -> bool:
         """Whether what was typed for a parameter is text as it stands, whatever it looks like."""
@@ -117,28 +119,22 @@ class Declared:
         return [value] if text and "[" in self._texts[name] else value
 
     def _checked(self, name: str, given: Any) -> Any:
-        if name in self._lines:
-            found = {}
-
-            def noting(kind: Any, /, **options: Any) -> Any:
-                value = parameter(kind, **options)
-                if name in options:
-                    found[name] = value
-                return value
-
-            functions = {"parameter": noting, "erlib": SimpleNamespace(parameter=noting)}
-            _try(self._lines[name], self._known | functions | {name: given})
-            if found:
-                return found[name]
+        if name in self._rules:
+            try:
+                return eval(self._rules[name], self._known | {name: given})
+            except ValueError:
+                raise
+            except Exception:
+                pass  # it needs what only the running notebook has
         default, kind = self.defaults[name], self._kinds.get(name)
         if json.dumps(given) == json.dumps(default):
             return given
         if kind:
             return kind(name, given)
-        scalar = given is not None and not isinstance(given, (list, dict))
-        if scalar and isinstance(default, list) and default:
-            return given if any(isinstance(item, (list, dict)) for item in default) else [given]
-        return given
+        if given is None or isinstance(given, (list, dict)) or not isinstance(default, list):
+            return given
+        nested = any(isinstance(item, (list, dict)) for item in default)
+        return given if nested or not default else [given]
 
 
 _TEXTS = ("str", "[str]", "list[str]")
@@ -187,32 +183,16 @@ def _statements(notebook: Path) -> Iterator[ast.stmt]:
                 continue
 
 
-def _checked_name(statement: ast.stmt) -> tuple[str | None, str]:
-    """The name that a line ``name = parameter(kind, name=name, ...)`` checks, and the kind."""
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return None, ""
-    name = statement.targets[0].id
-    for call in _calls(statement):
-        keywords = {keyword.arg for keyword in call.keywords}
-        function = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
-        if function == "parameter" and name in keywords and call.args:
-            return name, ast.unparse(call.args[0])
-    return None, ""
+def _rule(statement: ast.stmt) -> tuple[str, ast.Call | None]:
+    """The name that a line ``name = parameter(kind, name=name, ...)`` checks, and this call."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        name = statement.targets[0].id
+        for call in _calls(statement):
+            function = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+            if function == "parameter" and call.args and name in {k.arg for k in call.keywords}:
+                return name, call
+    return "", None
 
 
 def _calls(statement: ast.stmt) -> list[ast.Call]:
     return [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
-
-
-def _compiled(statement: ast.stmt) -> CodeType:
-    return compile(ast.Module([statement], []), "<notebook>", "exec")
-
-
-def _try(code: CodeType, namespace: dict[str, Any]) -> None:
-    """Run one line, if all that it needs is there. The complaint of a check passes through."""
-    try:
-        exec(code, {"__builtins__": builtins}, namespace)
-    except ValueError:
-        raise
-    except Exception:
-        return

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..notebook import paths
 from ..notebook.code_state import changed
-from ..notebook.record import write_json
+from ..notebook.record import write_atomically, write_json
 from .notebooks import source_hash
 from .plan import Run, Settings
 
@@ -63,6 +63,7 @@ class Files:
         return self.folder / f"{self.id}.partial.{os.getpid()}.jsonl"
 
     def drawn(self) -> list[Path]:
+        """Its figures."""
         return sorted(self.figures.glob("*.png"))
 
     def clear(self, *, kept: bool) -> None:
@@ -146,6 +147,19 @@ def tables_in(result: dict) -> dict[str, list[dict]]:
 def numbered(folder: Path) -> list[Path]:
     """The results of numbered notebooks in a folder, in their order."""
     return sorted(folder.glob(f"{NUMBERED}.json"), key=lambda file: file.stem)
+
+
+def not_finished(folder: Path) -> list[str]:
+    """The ids of runs that left a notebook, but no result."""
+    began = (Files.of(file) for file in sorted(folder.glob("*.ipynb")))
+    return [files.id for files in began if not files.result.is_file()]
+
+
+def try_to_write(folder: Path) -> None:
+    """Raise OSError if no file can be written into the folder."""
+    probe = folder / ".writable"
+    write_atomically(probe, "")
+    probe.unlink(missing_ok=True)  # another batch may have looked, too
 
 
 def runs_with_table(notebook: str, table: str, folder: Path) -> list[Files]:

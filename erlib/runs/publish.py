@@ -10,7 +10,7 @@ from typing import Any
 from ..notebook import paths
 from ..notebook.record import write_atomically, write_json
 from .collect import as_csv, frame_of
-from .folder import Files, numbered, tables_in
+from .folder import Files, not_finished, numbered, tables_in
 
 
 def publish(
@@ -38,7 +38,7 @@ def publish(
             _refuse_code_in_no_commit(result.get("environment", {}), files.id)
             _refuse_local_paths(result, files.id)
             _refuse_local_paths(shlex.split(result.get("command", "")), f"{files.id}.command")
-        unfinished += [file.stem for file in sorted(folder.glob("*.ipynb"))]
+        unfinished += not_finished(folder)
 
     written: list[Path] = []
     for files, result in results.items():

@@ -1,6 +1,5 @@
 """Results for people: one run as text, what it found or why it failed; means as a picture."""
 
-import glob
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..notebook import paths
 from .collect import as_text, frame_of
-from .folder import Files, read_failure, read_result, tables_in
+from .folder import Files, ends_in, read_failure, read_result, tables_in
 from .plan import Run
 
 if TYPE_CHECKING:
@@ -31,20 +30,13 @@ def find(name: str, folders: Iterable[str | Path] | None = None) -> Path:
         places = [each for runs in of_runs for each in runs.glob("*/")]
         places.sort(key=lambda folder: -folder.stat().st_mtime)
     for place in places:
-        ends = [
-            file
-            for beginning in ("", "*-")
-            for file in place.glob(f"{beginning}{glob.escape(name)}*")
-            if file.suffix in (".failed", ".json")
-        ]
-        found = {file.stem: file for file in sorted(ends)}  # of both, the result
-        if name in found:
-            return found[name]
-        if len(found) > 1:
-            some = ", ".join(sorted(found)[:5])
-            raise ValueError(f"{name!r} is the beginning of {len(found)} runs in {place}: {some}")
-        if found:
-            return found.popitem()[1]
+        ends = {file.stem: file for file in sorted(ends_in(place))}  # of both, the result
+        ids = [id for id in ends if id.startswith(name) or f"-{name}" in id]
+        if name not in ids and len(ids) > 1:
+            some = ", ".join(ids[:5])
+            raise ValueError(f"{name!r} is the beginning of {len(ids)} runs in {place}: {some}")
+        if ids:
+            return ends[name if name in ids else ids[0]]
     if not places:
         there = " or ".join(dict.fromkeys(map(str, (paths.RUNS, Path("runs").resolve()))))
         raise ValueError(f"no run {name!r}: there is none in {there}; --out names a folder")

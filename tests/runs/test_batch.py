@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(three, place, no_ker
     def refuse(path, content):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(module, "write_atomically", refuse)
+    monkeypatch.setattr("erlib.runs.folder.write_atomically", refuse)
     with pytest.raises(ValueError, match="cannot write into out: Read-only file system"):
         run(plan(), output=place / "out")
     assert no_kernel.executed == []

@@ -70,7 +70,7 @@ def test_a_value_that_the_notebook_would_refuse_is_refused_now(declared, name, g
 @pytest.mark.parametrize("notebook", find_notebooks(), ids=lambda file: file.stem)
 def test_each_parameter_of_the_companion_has_a_rule_that_its_default_obeys(notebook):
     declared = Declared(notebook)
-    assert declared.defaults.keys() == declared._lines.keys()
+    assert declared.defaults.keys() == declared._rules.keys()
     for name, default in declared.defaults.items():
         assert declared.value(name, default) in (default, [])  # [] for None
 
