@@ -41,17 +41,13 @@ def run(
     """Perform the planned `runs` and return the ids of those that failed.
 
     Into the folder ``output`` (default ``runs/<profile>-<date>-<time>``, of the companion or, for
-    other notebooks, in the current folder) goes what `Files` names, last, if the run succeeded,
-    ``<id>.json`` with the recorded values and all that led to them.  A run that is done there
-    already is skipped unless ``how.force``, so that an interrupted batch can be resumed; inside a
-    notebook the finished pieces of an interrupted attempt count too (`erlib.notebook.kept`).  A
-    failure does not keep later runs from running unless ``how.stop``; a full disk does.  Another
-    batch may work in the same folder: what it does is not done twice.
+    other notebooks, in the current folder) goes what `Files` names, the result last.  What is done
+    there already is skipped, also pieces of an interrupted attempt (`erlib.notebook.kept`).  After
+    a failure the others run, but not on a full disk.  What another batch does is not done twice.
 
     Raises ValueError before anything runs if the folder cannot be written, or, unless ``force``, if
     it holds a result of the same id that another notebook, other parameters or other code gave.
-    With ``replace``, as sweeps do, older results are renewed, but a folder in which another
-    notebook of the same name has left any is refused.
+    With ``replace`` these are renewed, but for those of another notebook of the same name.
     """
     how = how or Settings()
     folder = Path(output).resolve() if output else _new_folder(runs)

@@ -129,11 +129,10 @@ def select(rows: pd.DataFrame, name: str, words: Sequence[str]) -> pd.DataFrame:
 def means(rows: pd.DataFrame, by: Sequence[str], parameters: Iterable[str] = ()) -> pd.DataFrame:
     """Mean, half of its 95 % interval and number of seeds, over all rows with the same `by`.
 
-    Rows of the same seed count as one, their mean: they are no repetitions. Without a column of
-    seeds each row counts. A row a group: the columns `by`, ``n`` (``count`` if ``n`` is one of
-    these), and for each column of numbers that is neither of these nor one of the `parameters`, its
-    mean under its name and the half of its interval under ``<name> ±`` (None for n = 1). Raises
-    ValueError if there is no such column.
+    Rows of the same seed count as one, their mean: they are no repetitions. A row a group: the
+    columns `by`, ``n`` (``count`` if ``n`` is one of these), and for each other column of numbers
+    that is none of the `parameters`, its mean and, under ``<name> ±``, the half of its interval
+    (None for n = 1). Raises ValueError if there is no such column.
     """
     _check_columns(rows, by)
     rows = rows.reset_index(drop=True)

@@ -59,7 +59,7 @@ def execute(
     variables: dict[str, Any],
     timeout: float | None,
     verdicts: bool = True,
-    cell_started: Callable[[int, int, str], object] | None = None,
+    cell_started: Callable[[int, int, str], object],
 ) -> NotebookNode:
     """Execute ``notebook`` into ``output`` with papermill and return it; raise NotebookFailed.
 
@@ -78,8 +78,7 @@ def execute(
     def note(cell: NotebookNode, cell_index: int) -> None:
         nonlocal number, line
         number, line = number + 1, first_line(cell.source)
-        if cell_started:
-            cell_started(number, n_cells, line)
+        cell_started(number, n_cells, line)
 
     try:
         executed = papermill.execute_notebook(
@@ -140,15 +139,10 @@ def _kernel_with(variables: dict[str, Any], verdicts: bool) -> type[AsyncKernelM
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
-            specs = KernelSpecManager(kernel_dirs=[])  # leaves only this interpreter's own
-            transport = "ipc" if short else "tcp"
-            file = Path(jupyter_runtime_dir(), f"kernel-{uuid.uuid4()}.json")
-            super().__init__(
-                kernel_spec_manager=specs,
-                transport=transport,
-                connection_file=str(file),
-                **options,
-            )
+            options["kernel_spec_manager"] = KernelSpecManager(kernel_dirs=[])  # our own alone
+            options["transport"] = "ipc" if short else "tcp"
+            options["connection_file"] = f"{jupyter_runtime_dir()}/kernel-{uuid.uuid4()}.json"
+            super().__init__(**options)
 
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
             if not verdicts:

@@ -70,15 +70,14 @@ def plan(
 ) -> list[Run]:
     """The list of :class:`Run` that ``selection`` means, in the order of the numbers.
 
-    ``selection`` holds numbers (``"3"``, ``"03"``), ranges (``"1-3"``), stems of notebooks or ids
-    of runs; nothing selects all.  Profile ``quick`` is the committed defaults; ``full`` is one run
-    per ``notebooks/full/NN_name*.yaml``, and the defaults where a notebook has none.  The path of
-    a notebook somewhere else means that one, with its defaults.
+    ``selection`` holds numbers (``"3"``, ``"03"``), ranges (``"1-3"``), stems of notebooks, ids of
+    runs or paths of notebooks somewhere else; nothing selects all.  Profile ``quick`` is the
+    committed defaults; ``full`` is one run per ``notebooks/full/NN_name*.yaml``, and the defaults
+    where a notebook has none.
 
-    Raises ValueError if something selected does not exist, if two notebooks have one name, if a
-    YAML file is no mapping or belongs to no notebook, if a parameter is none of its notebook's
-    (papermill would only warn, and run with the default), or if its value is not one that the
-    notebook allows (`erlib.runs.declared`).
+    Raises ValueError if something selected does not exist, two notebooks have one name, a YAML file
+    is no mapping or belongs to no notebook, or the notebook has no such parameter (papermill would
+    only warn) or does not allow its value (`erlib.runs.declared`).
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}, allowed: {', '.join(PROFILES)}")

@@ -154,9 +154,8 @@ class Workers(NamedTuple):
 def executor(folder: Path, how: Settings) -> Iterator[Workers]:
     """Yield `Workers`: ``submit(order, tell)`` returns a future, ``capacity()`` how many at once.
 
-    ``how.dask`` is the address of a scheduler, or ``local:N`` for N workers on this machine. Raises
-    ValueError if its workers cannot be used: no dask here, no scheduler there, another state of
-    erlib, or a `folder` that they do not see.
+    Raises ValueError if workers of dask cannot be used: no dask here, no scheduler there, another
+    state of erlib, or a `folder` that they do not see.
     """
     if how.dask:
         with _client(how.dask) as client:

@@ -21,8 +21,6 @@ from .declared import Declared
 from .folder import runs_folder
 from .plan import Run, plan
 
-TakesText = Callable[[str, str], bool]
-
 MOST = 1_000_000  # points; more are a slip of the pen
 
 
@@ -53,11 +51,20 @@ def plan_sweep(
         # By their JSON, in which 1 is not true.
         grid[name] = [*{json.dumps(value, sort_keys=True): value for value in values}.values()]
     declared.refuse_to_lose(fixed | grid)
-    points = (dict(zip(grid, values)) for values in itertools.product(*grid.values()))
-    return [_run_at(declared, found[0], fixed, point) for point in points]
+    (whole,) = found
+    runs = []
+    for at in itertools.product(*grid.values()):
+        point = dict(zip(grid, at))
+        parameters = json.dumps(declared.defaults | fixed | point, sort_keys=True)
+        id = f"{whole.id}-{hashlib.sha256(parameters.encode()).hexdigest()[:12]}"
+        title, known_as = point_text(point), whole.known_as or whole.id
+        given = fixed | point
+        run = dataclasses.replace(whole, id=id, overrides=given, title=title, known_as=known_as)
+        runs.append(run)
+    return runs
 
 
-def read_axis(text: str, takes_text: TakesText | None = None) -> tuple[str, list]:
+def read_axis(text: str, takes_text: Callable | None = None) -> tuple[str, list]:
     """The name and the values of an axis.
 
     Values are separated by commas, each as after ``-p`` (`erlib.notebook.parameters.from_typed`);
@@ -117,18 +124,6 @@ def default_folder(runs: Sequence[Run]) -> Path:
 def point_text(values: dict[str, Any]) -> str:
     """``hidden=10 seed=3``, each as it can be typed after ``--grid``."""
     return " ".join(f"{name}={_short(value)}" for name, value in values.items())
-
-
-def _run_at(declared: Declared, whole: Run, fixed: dict[str, Any], point: dict[str, Any]) -> Run:
-    parameters = declared.defaults | fixed | point
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
-    return dataclasses.replace(
-        whole,
-        id=f"{whole.id}-{digest[:12]}",
-        overrides=fixed | point,
-        title=point_text(point),
-        known_as=whole.known_as or whole.id,
-    )
 
 
 def _split(values: str) -> list[Typed]:

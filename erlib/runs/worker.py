@@ -1,12 +1,11 @@
 """Runs notebooks, one after the other, for the process that started it (`erlib.runs.processes`).
 
-``python -m erlib.runs.worker`` reads lines of JSON from standard input, each a run; each run has a
-kernel of its own. On standard output it tells how far a run has come, and how it ended, in lines of
-JSON; what is printed goes to the log of the run. When standard input closes, whoever started this
-process is gone, and it stops, in the middle of a run too.
+``python -m erlib.runs.worker`` reads `Order`s from standard input, a line each. On standard output
+it tells how far a run has come, and how it ended, in lines of JSON; what is printed goes to the log
+of the run. When standard input closes, whoever started this process is gone, and it stops.
 
-A run is done when its ``<id>.json`` exists. That file is written atomically and last, because
-papermill's own marks cannot be trusted: after a timeout its output says "completed" everywhere.
+A run is done when its result exists, which is written atomically and last: after a timeout
+papermill's own marks say "completed" everywhere.
 """
 
 import contextlib
