@@ -33,6 +33,7 @@ __version__ = "0.1.0"
 #: notebooks do not wait for torch.
 _MODULES = {
     "Dataset": "data.named",
+    "ER": "er",
     "ERClassifier": "estimators",
     "ERNetwork": "network",
     "ERRegressor": "estimators",
@@ -50,6 +51,7 @@ if typing.TYPE_CHECKING:  # the same, for those who read types
     from .activations import activation as activation
     from .data.named import Dataset as Dataset
     from .data.named import load as load
+    from .er import ER as ER
     from .estimators import ERClassifier as ERClassifier
     from .estimators import ERRegressor as ERRegressor
     from .invert import invert as invert
