@@ -11,6 +11,8 @@ A network is a list of layers, each a linear map :math:`H_l = A_{l-1} W_l + b_l`
 
 Mini-batch training (`ERNetwork.fit`) asks for the same targets and moves all layers at once, each
 by its share, because every layer by itself would already correct the whole error.
+
+(Longer than files are here: it is one class, whose public calls carry their definitions.)
 """
 
 import itertools
