@@ -6,10 +6,12 @@ For a batch, with the weights from before it,
 2. *invert*, by the transpose: one backward pass hands :math:`\varepsilon` down, to each linear map
    what is wanted of its fields, :math:`\delta_l`;
 3. *regress* that on the inputs of the map: :math:`R_l`;
-4. regress its length, too: :math:`s_l`, by which :math:`R_l` alone best produces
-   :math:`\varepsilon`.
+4. regress lengths, too: first that of each answer by itself, then the one of all together, by which
+   they best produce :math:`\varepsilon`.
 
-Every layer is asked the whole question, and moves by a share of its answer, which declines.
+Every layer is asked the whole question, at once. Moves decline to nothing over the updates.
+
+Why each of these, and what it is worth, is told in notebook 08.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ from .activations import activation as activation_by_name
 from .arithmetic import own_arithmetic
 from .checks import Array
 from .coding import class_labels, observed_outputs, require_reachable
-from .linear_maps import LinearMap, linear_maps
+from .linear_maps import Answer, LinearMap, linear_maps
 
 #: Output fields of a module: a tensor `[n, d_out]`, or several, one a head.
 Outputs = torch.Tensor | Sequence[torch.Tensor]
@@ -41,12 +43,19 @@ class ER:
     .. math::
         \delta_l &= (\partial H / \partial H_l)^T \varepsilon, \qquad
             \varepsilon = g(H) \circ (T - f(H)), \\
-        R_l &= \mathrm{regress}(A_l, \delta_l), \\
-        s_l &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H[R_l] - \varepsilon \rVert^2, \\
-        \Delta W_l &= \mathrm{share} \, (1 - k/K) \, s_l R_l,
+        R_l &= \mathrm{regress}(A_l, \delta_l), \qquad
+            s_l = \langle A_l R_l, \delta_l \rangle / (\gamma_l \lVert A_l R_l \rVert^2), \\
+        s &= \arg\min_{s \ge 0} \lVert s \, \mathrm{d}H[s_1 R_1, s_2 R_2, ...] - \varepsilon
+            \rVert^2, \\
+        \Delta W_l &= \mathrm{share} \, (1 - k/K) \, s \, s_l R_l,
 
     where H are the output fields, :math:`A_l` and :math:`H_l` the inputs and fields of the linear
-    map, and :math:`\mathrm{d}H[R]` the change of the output fields that R causes, to first order.
+    map, :math:`\mathrm{d}H[...]` the change of the output fields that changes of weights cause, to
+    first order, and the **gain** :math:`\gamma_l = \lVert \mathrm{d}H[R_l] \rVert^2 / \lVert A_l
+    R_l \rVert^2` says how much of a change of its fields arrives at the outputs. As
+    :math:`\langle \mathrm{d}H[R_l], \varepsilon \rangle = \langle A_l R_l, \delta_l \rangle`,
+    :math:`s_l` is the length with which :math:`R_l` alone best produces :math:`\varepsilon`. Gains
+    change slowly: one map's is measured in each update, in turn, and averaged.
 
     Parameters
     ----------
@@ -58,7 +67,8 @@ class ER:
     updates : int >= 1
         The number of updates to come: passes times ``len(loader)``. Moves decline to 0 over them.
     share : float > 0
-        The part of each answer that is made at first.
+        The part of the answer that is made at first. 1, all of it, is the method; other values show
+        what that is worth.
     ridge : float >= 0
         Relative penalty of each regression, beside what `penalty` adds.
     code : float, 0 < code <= 1
@@ -66,12 +76,13 @@ class ER:
     output : str
         Activation f of the outputs: tanh for classes, identity for a regression.
     memory : float, 0 <= memory < 1
-        What is kept of the covariance of inputs when it is taken anew.
+        What is kept of the covariance of the inputs when that of a new batch is averaged in; and
+        of a gain.
     every : int >= 1
-        It is taken anew, and factored, in every so many updates.
+        That is done in every so many updates.
     part : float, 0 < part <= 1
-        The part of a batch from which covariances and lengths are taken. With 1 they are exact;
-        below, of a large image every second pixel is taken for the covariance of patches.
+        The part of a batch from which lengths, and the covariance of patches, are taken. With 1
+        they are exact; below, of a large image every second pixel is taken for the covariance.
 
     Raises ValueError for settings out of range, and for modules with weights that are neither a
     linear map's nor a normalisation's; ``requires_grad_(False)`` leaves such as they are.
@@ -98,13 +109,13 @@ class ER:
         module: nn.Module,
         *,
         updates: int,
-        share: float = 0.3,
+        share: float = 1.0,
         ridge: float = 0.3,
         code: float = 0.8,
         output: str | Activation = "tanh",
         memory: float = 0.9,
-        every: int = 10,
-        part: float = 0.25,
+        every: int = 20,
+        part: float = 0.125,
     ) -> None:
         self.module = module
         self.maps = linear_maps(module)
@@ -118,6 +129,7 @@ class ER:
         self.memory = memory
         self.every = checks.positive_integer("every", every)
         self.done = 0
+        self.gains: list[float | None] = [None] * len(self.maps)
 
     @own_arithmetic
     @torch.no_grad()
@@ -132,16 +144,22 @@ class ER:
             raise ValueError(f"step: all {self.updates} updates are done; ER(module, updates=...)")
         outputs, wanted, sums = self._asked(checks.tensor("x", x), y)
         samples = max(1, round(self.part * len(x)))
-        some = [part[:samples] for part in wanted]
-        size, moves = self.share * (1 - self.done / self.updates), []
-        for linear, of_map in zip(self.maps, sums):
+        answers = {}
+        for index, (linear, of_map) in enumerate(zip(self.maps, sums)):
             if self.done % self.every == 0 or not linear.taken:
                 linear.look_again(samples, self.memory)
             linear.factor(self.penalty(linear))
-            change = linear.regressed(*of_map)
-            length = size * _best_factor(self._caused(x[:samples], linear, change), some)
-            moves += [length * value for value in change]
+            answer = linear.regressed(*of_map)
+            if self.done % len(self.maps) == index or self.gains[index] is None:
+                self._look_at_gain(index, x[:samples], answer, samples / len(x))
+            arriving = (self.gains[index] or 0.0) * answer.energy
+            length = max(0.0, answer.along / arriving) if arriving > 0 else 0.0
+            answers[linear] = [length * value for value in answer.change]
             linear.inputs = None
+        caused = self._caused(x[:samples], answers)
+        size = self.share * (1 - self.done / self.updates)
+        size *= _best_factor(caused, [part[:samples] for part in wanted])
+        moves = [size * value for change in answers.values() for value in change]
         if not all(bool(move.isfinite().all()) for move in moves):
             raise ValueError("module: training overflows; a smaller share keeps it bounded")
         parameters = [p for linear in self.maps for p in linear.parameters]
@@ -161,7 +179,7 @@ class ER:
     def state_dict(self) -> dict[str, Any]:
         """What a training needs to go on, beside the state of the module: for `torch.save`."""
         maps = {m.name: {"taken": m.taken, "mean": m.mean, "scatter": m.scatter} for m in self.maps}
-        return {"done": self.done, "maps": maps}
+        return {"done": self.done, "gains": list(self.gains), "maps": maps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken; ValueError for one of another module."""
@@ -177,7 +195,7 @@ class ER:
                 )
         for linear in self.maps:
             linear.load(**state["maps"][linear.name])
-        self.done = state["done"]
+        self.done, self.gains = state["done"], list(state["gains"])
 
     def _asked(self, x: torch.Tensor, y: Any) -> tuple[Any, list, list]:
         """Output fields, what is wanted of them, and for each map the sums of x' delta, delta."""
@@ -225,15 +243,26 @@ class ER:
             raise ValueError(f"module: training overflows, outputs of size {float(h.abs().max())}")
         return self.output.factor(h) * (observed - self.output.f(h))
 
-    def _caused(self, x: torch.Tensor, linear: LinearMap, change: list) -> list[torch.Tensor]:
-        """The change of the output fields of x that this change of weights causes, first order."""
-        prefix = f"{linear.name}." if linear.name else ""
-        names = [prefix + kind for kind in ("weight", "bias")][: len(change)]
+    def _look_at_gain(self, index: int, x: torch.Tensor, answer: Answer, part: float) -> None:
+        """Average the gain of a map with what x, a `part` of the batch, shows of it."""
+        linear, before = self.maps[index], self.gains[index]
+        if answer.energy <= 0:
+            return
+        caused = self._caused(x, {linear: answer.change})
+        gain = sum(float(c.square().sum()) for c in caused) / (part * answer.energy)
+        kept = self.memory if before is not None else 0.0
+        self.gains[index] = kept * (before or 0.0) + (1 - kept) * gain
+
+    def _caused(self, x: torch.Tensor, changes: dict[LinearMap, list]) -> list[torch.Tensor]:
+        """The change of the output fields of x that changes of weights cause, to first order."""
         kept: dict[str, Any] = {name: b.clone() for name, b in self.module.named_buffers()}
         kept |= {name: p.detach() for name, p in self.module.named_parameters()}
         with forward_ad.dual_level():
-            moving = {n: forward_ad.make_dual(kept[n], c) for n, c in zip(names, change)}
-            outputs = _heads(functional_call(self.module, kept | moving, (x,)))
+            for linear, change in changes.items():
+                for kind, value in zip(("weight", "bias"), change):
+                    name = f"{linear.name}.{kind}".lstrip(".")
+                    kept[name] = forward_ad.make_dual(kept[name], value)
+            outputs = _heads(functional_call(self.module, kept, (x,)))
             caused = [forward_ad.unpack_dual(h).tangent for h in outputs]
         return [torch.zeros_like(h) if c is None else c for h, c in zip(outputs, caused)]
 

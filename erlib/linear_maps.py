@@ -6,7 +6,7 @@ convolution are as many regressions side by side.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +19,20 @@ NORMALISATION = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
     *(nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.RMSNorm),
 )
-WIDE = 4096  # inputs above which no matrix of inputs by inputs is kept
+
+WIDE = 4096  # inputs above which C is that of one batch, by its rows
+
+
+class Answer(NamedTuple):
+    """What a regression found: a change of weight and bias, in the shapes of torch.
+
+    Over the batch, `along` is the inner product of the change of the fields that it gives with the
+    one wanted, `energy` its square.
+    """
+
+    change: list[torch.Tensor]
+    along: float
+    energy: float
 
 
 class LinearMap:
@@ -45,6 +58,7 @@ class LinearMap:
         self.mean = self.scatter = module.weight.new_empty(0)  # m, and C or centred rows
         self.taken = 0  # how often C was averaged
         self._solve: Callable | None = None
+        self._penalty: torch.Tensor | None = None  # of each group
 
     @property
     def parameters(self) -> list[torch.Tensor]:
@@ -63,17 +77,20 @@ class LinearMap:
         self.count = output.numel() // len(self.module.weight)
 
     def look_again(self, samples: int, memory: float) -> None:
-        """Average m and C with those of the first `samples` of the batch."""
+        """Average m and C with those of the batch: of all rows, or of the patches of `samples`."""
         assert self.inputs is not None
-        rows = self._rows(self.inputs[:samples], all_of=samples >= len(self.inputs))
+        if isinstance(self.module, nn.Linear):
+            rows = self.inputs.reshape(1, -1, self.width)
+        else:
+            rows = self._patches(self.inputs[:samples], all_of=samples >= len(self.inputs))
         mean = rows.mean(1, keepdim=True)
         if self.module.bias is None:
             mean = torch.zeros_like(mean)
         rows = rows - mean
-        self.taken += 1
         self._solve = None
-        if self.width > max(WIDE, rows.shape[1]):
-            self.mean, self.scatter = mean, rows  # of this batch alone
+        self.taken += 1
+        if rows.shape[1] < self.width and self.width > WIDE:
+            self.mean, self.scatter = mean, rows
             return
         part = max(1 / self.taken, 1 - memory)
         scatter = rows.mT @ rows / rows.shape[1]
@@ -95,6 +112,7 @@ class LinearMap:
         eye = torch.eye(len(matrix[0]), dtype=trace.dtype, device=trace.device)
         factor = torch.linalg.cholesky(matrix + penalty * eye)
         said = ~constant[:, None, None]  # constant inputs say nothing
+        self._penalty = penalty / n
 
         def solve(cross: torch.Tensor) -> torch.Tensor:
             if not by_rows:
@@ -110,26 +128,29 @@ class LinearMap:
         self.taken, self.mean, self.scatter = taken, mean.to(like), scatter.to(like)
         self._solve = None
 
-    def regressed(
-        self, weight_sum: torch.Tensor, bias_sum: torch.Tensor | None = None
-    ) -> list[torch.Tensor]:
-        """R and r, in the shapes of torch, from the sums of x' delta and delta over the batch."""
+    def regressed(self, weight_sum: torch.Tensor, bias_sum: torch.Tensor | None = None) -> Answer:
+        """R and r, from the sums of x' delta and delta over the batch."""
         assert self._solve is not None
         shape = self.module.weight.shape
         cross = weight_sum.reshape(self.groups, -1, self.width).mT / self.count
-        if bias_sum is None:
-            return [self._solve(cross).mT.reshape(shape)]
-        wanted = bias_sum.reshape(self.groups, 1, -1) / self.count
-        weight = self._solve(cross - self.mean.mT @ wanted)
-        return [weight.mT.reshape(shape), (wanted - self.mean @ weight).reshape(-1)]
+        wanted = torch.zeros_like(cross[:, :1])
+        if bias_sum is not None:
+            wanted = bias_sum.reshape(self.groups, 1, -1) / self.count
+            cross = cross - self.mean.mT @ wanted
+        weight = self._solve(cross)
+        change = [weight.mT.reshape(shape)]
+        if bias_sum is not None:
+            change.append((wanted - self.mean @ weight).reshape(-1))
+        along = (weight * cross).sum() + wanted.square().sum()
+        energy = along - (self._penalty * weight.square()).sum()
+        return Answer(change, self.count * float(along), self.count * float(energy))
 
-    def _rows(self, x: torch.Tensor, all_of: bool) -> torch.Tensor:
-        """Inputs `[groups, rows, d]`; unless `all_of` them, every second pixel where that will do.
+    def _patches(self, x: torch.Tensor, all_of: bool) -> torch.Tensor:
+        """Patches `[groups, rows, d]`; unless `all_of` them, every second pixel where that will do.
 
         Neighbouring patches are mostly copies of each other.
         """
-        if isinstance(self.module, nn.Linear):
-            return x.reshape(1, -1, self.width)
+        assert isinstance(self.module, nn.Conv2d)
         c = self.module
         padding: Any = c.padding
         if isinstance(padding, str):

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import erlib
-import erlib.linear_maps
 from erlib import ER, ERNetwork, regress
+from erlib.linear_maps import LinearMap
 
 DIGITS = erlib.load("digits")
 EVERYTHING = {"memory": 0.0, "every": 1, "part": 1.0}  # all of this batch, nothing of those before
@@ -86,29 +86,37 @@ def test_one_update_is_that_of_the_chain(name):
             assert float(gap.abs().max()) < 1e-10 * max(1.0, length)
 
 
+def caused_and_wanted(before, after, x, y, names):
+    """What moving these layers from `before` to `after` causes, by a small step either way."""
+    ends = []
+    for sign in (1e-7, -1e-7):
+        moved = copy.deepcopy(before)
+        for name in names:
+            there, new = moved.get_submodule(name), after.get_submodule(name)
+            for kind in ("weight", "bias"):
+                parameter = getattr(there, kind)
+                parameter.add_(sign * (getattr(new, kind) - parameter))
+        ends.append(moved(x))
+    h = before(x)
+    observed = 0.8 * (2.0 * nn.functional.one_hot(y, 10) - 1)
+    return (ends[0] - ends[1]) / 2e-7, h / h.tanh() * observed - h
+
+
 def test_lengths_are_those_of_differences():
-    """s = <caused, wanted> / |caused|^2, the caused change by a small step either way."""
+    """All together, and each by itself relative to the others, moves are of the best length."""
     module, (x, y) = double(nn.Sequential(*CHAINS["convolutions"]())), batch()
-    before = copy.deepcopy(module)
-    share = 0.25
+    before, share = copy.deepcopy(module), 0.25
     ER(module, updates=1, share=share, **EVERYTHING).step(x, y)
+    names = [n for n, p in before.named_modules() if isinstance(p, (nn.Linear, nn.Conv2d))]
+    factors = []
     with torch.no_grad():
-        h = before(x)
-        observed = 0.8 * (2.0 * nn.functional.one_hot(y, 10) - 1)
-        wanted = h / h.tanh() * observed - h
-        for name, part in before.named_modules():
-            if not isinstance(part, (nn.Linear, nn.Conv2d)):
-                continue
-            moved, new, ends = copy.deepcopy(before), module.get_submodule(name), []
-            for sign in (1e-7, -1e-7):
-                there = moved.get_submodule(name)
-                there.weight.copy_(part.weight + sign * (new.weight - part.weight))
-                there.bias.copy_(part.bias + sign * (new.bias - part.bias))
-                ends.append(moved(x))
-            caused = (ends[0] - ends[1]) / 2e-7
-            # of a move that is already of the best length, the best factor is 1 / share
-            best = float((caused * wanted).sum() / caused.square().sum())
-            assert best == pytest.approx(1 / share, rel=1e-6)
+        for moving in [names, *([name] for name in names)]:
+            caused, wanted = caused_and_wanted(before, module, x, y, moving)
+            factors.append(float((caused * wanted).sum() / caused.square().sum()))
+    # of moves that are already of the best length, the best factor is 1 / share
+    assert factors[0] == pytest.approx(1 / share, rel=1e-6)
+    # and each by itself would have to be as much longer as any other
+    assert factors[1:] == pytest.approx([factors[1]] * len(names), rel=1e-6)
 
 
 def test_penalty_grows_with_the_weights_that_a_row_speaks_for():
@@ -119,29 +127,30 @@ def test_penalty_grows_with_the_weights_that_a_row_speaks_for():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_more_inputs_than_are_kept_as_a_matrix(monkeypatch, bias):
-    """By rows or by inputs, the answer is that of `regress`."""
+@pytest.mark.parametrize("rows", [20, 80])
+def test_by_rows_or_by_inputs_it_is_the_regression(monkeypatch, bias, rows):
+    monkeypatch.setattr("erlib.linear_maps.WIDE", 10)
     random = torch.Generator().manual_seed(1)
-    x = torch.randn(20, 50, generator=random, dtype=torch.float64) + 1
-    delta = torch.randn(20, 3, generator=random, dtype=torch.float64)
+    x = torch.randn(rows, 50, generator=random, dtype=torch.float64) + 1
+    delta = torch.randn(rows, 3, generator=random, dtype=torch.float64)
     want = regress(x, delta, ridge=0.7, fit_intercept=bias)
-    for wide in (10, 100):
-        monkeypatch.setattr("erlib.linear_maps.WIDE", wide)
-        linear = erlib.linear_maps.LinearMap("it", nn.Linear(50, 3, bias=bias).double())
-        linear.see(linear.module, (x,), delta)
-        linear.look_again(20, 0.0)
-        linear.factor(0.7)
-        found = linear.regressed(delta.T @ x, *[delta.sum(0)] * bias)
-        assert torch.allclose(found[0].T, want[0], rtol=1e-9)
-        assert not bias or torch.allclose(found[1], want[1], rtol=1e-9)
+    linear = LinearMap("it", nn.Linear(50, 3, bias=bias).double())
+    linear.see(linear.module, (x,), delta)
+    linear.look_again(rows, 0.0)
+    linear.factor(0.7)
+    found = linear.regressed(delta.T @ x, *[delta.sum(0)] * bias)
+    assert torch.allclose(found.change[0].T, want[0], rtol=1e-9)
+    assert not bias or torch.allclose(found.change[1], want[1], rtol=1e-9)
+    fields = x @ want[0] + (want[1] if bias else 0)
+    assert found.along == pytest.approx(float((fields * delta).sum()), rel=1e-9)
+    assert found.energy == pytest.approx(float(fields.square().sum()), rel=1e-9)
 
 
 def test_sums_have_a_memory():
     """With memory m the n-th batch counts max(1/n, 1 - m): first a mean, then an average."""
-    linear = erlib.linear_maps.LinearMap("it", nn.Linear(1, 1).double())
-    means = []
+    linear, means = LinearMap("it", nn.Linear(1, 1).double()), []
     for value in (0.0, 2.0, 4.0):
-        linear.inputs, linear.count = torch.full((4, 1), value, dtype=torch.float64), 4
+        linear.inputs = torch.full((4, 1), value, dtype=torch.float64)
         linear.look_again(4, 0.5)
         means.append(float(linear.mean))
     assert means == [0.0, 1.0, 2.5]

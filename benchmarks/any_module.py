@@ -1,0 +1,199 @@
+"""`erlib.ER` beside Adam on images: the settings on validation splits, then the test images.
+
+    python benchmarks/any_module.py validation   how accuracy depends on each setting
+    python benchmarks/any_module.py test         all networks and data sets, three seeds
+    python benchmarks/any_module.py long         24 passes of CIFAR-10, three seeds
+    python benchmarks/any_module.py speed        a pass of each method, alternating
+
+Validation: the network `small`, 20,000 training images of CIFAR-10 (moved and mirrored anew in
+every pass, ten passes) and of Fashion-MNIST (five), accuracy on a sixth of the training images that
+no training sees. Every setting is changed by up to ten times either way, the others left; Adam's
+rate beside it.
+
+Each finished training is a row of any_module.csv (any_module_speed.csv), added at once, and one
+that is there is not run again; `--workers` of them run at the same time, one thread each, so only
+`speed` compares seconds, and wants a machine that does nothing else.
+"""
+
+import argparse
+import csv
+import dataclasses
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import torch
+
+import erlib
+from erlib import ER
+from erlib.batches import minibatches
+from erlib.studies.any_module import BATCH, RATE, adam, network, trained
+
+COLUMNS = ["part", "data", "network", "images", "passes", "method", "setting", "value", "seed"]
+FOUND = ["accuracy", "training", "curve", "seconds", "commit"]
+FACTORS = [0.1, 0.3, 1.0, 3.0, 10.0]
+SETTINGS = {
+    "share": 0.5,
+    "ridge": 0.3,
+    "code": 0.8,
+    "every": 20,
+    "part": 0.125,
+    "batch_size": BATCH,
+}
+MOST = {"code": 1.0, "part": 1.0}  # beyond there is nothing
+PASSES = {"cifar10-jpeg": 10, "fashion_mnist": 5, "mnist": 5}
+
+
+def validation():
+    for data in ("cifar10-jpeg", "fashion_mnist"):
+        work = {"part": "validation", "data": data, "network": "small", "images": 20000, "seed": 0}
+        work["passes"] = PASSES[data]
+        yield work | {"method": "ER", "setting": "", "value": ""}
+        yield work | {"method": "Adam", "setting": "", "value": ""}
+        for factor in FACTORS:
+            if factor == 1:
+                continue
+            yield work | {"method": "Adam", "setting": "rate", "value": f"{RATE * factor:g}"}
+            for setting, usual in SETTINGS.items():
+                value = usual * factor
+                if value > MOST.get(setting, value):
+                    continue
+                value = max(1, round(value)) if isinstance(usual, int) else value
+                yield work | {"method": "ER", "setting": setting, "value": f"{value:g}"}
+
+
+def test():
+    for data, name, passes in (
+        ("cifar10-jpeg", "deeper", 8),
+        ("mnist", "dense", 6),
+        ("fashion_mnist", "dense", 6),
+        ("mnist", "deeper", 4),
+        ("mnist", "wide", 8),
+        ("fashion_mnist", "wide", 8),
+        ("fashion_mnist", "deeper", 8),
+        ("cifar10-jpeg", "residual", 8),
+    ):
+        work = {"part": "test", "data": data, "network": name, "images": 0, "passes": passes}
+        for seed in range(3):
+            for method in ("ER", "Adam"):
+                yield work | {"seed": seed, "method": method, "setting": "", "value": ""}
+
+
+def long():
+    work = {"part": "test", "data": "cifar10-jpeg", "network": "deeper", "images": 0, "passes": 24}
+    for seed in range(3):
+        for method in ("ER", "Adam"):
+            yield work | {"seed": seed, "method": method, "setting": "", "value": ""}
+
+
+def one(job, file):
+    """Train once and add the row to the file."""
+    torch.set_num_threads(1)
+    data = erlib.load(job["data"])
+    if job["part"] == "validation":
+        data = data.holdout(len(data.y_train) // 6, seed=0)
+    if job["images"]:
+        kept = slice(job["images"])
+        x, y = data.x_train[kept], data.y_train[kept]
+        data = dataclasses.replace(data, x_train=x, y_train=y)
+    settings = {}
+    if job["setting"]:
+        whole = isinstance(SETTINGS.get(job["setting"]), int)
+        settings[job["setting"]] = (int if whole else float)(job["value"])
+    how = {"passes": job["passes"], "seed": job["seed"], "changed": job["data"].startswith("cifar")}
+    try:
+        found = trained(data, job["network"], job["method"], **how, **settings)
+        curve = " ".join(f"{part:.4f}" for part in found.curve)
+        row = job | {"accuracy": found.accuracy, "training": found.training, "curve": curve}
+        row["seconds"] = round(found.seconds, 1)
+    except ValueError as error:  # it overflows: a result, too
+        print(error, flush=True)
+        row = job | {"accuracy": 1 / len(data.classes), "training": "", "curve": "", "seconds": ""}
+    add(file, row | {"commit": commit()}, COLUMNS + FOUND)
+    print(*(str(job[name]) for name in COLUMNS if job[name] != ""), row["accuracy"], flush=True)
+
+
+def speed(file):
+    """A pass of `images` by each method, alternating, five times; the ratio of medians."""
+    torch.set_num_threads(1)
+    for data_name, name in (("cifar10-jpeg", "small"), ("cifar10-jpeg", "deeper"),
+                            ("cifar10-jpeg", "residual"), ("mnist", "dense")):  # fmt: skip
+        data = erlib.load(data_name)
+        x, y = data.x_train[: 40 * BATCH], data.y_train[: 40 * BATCH]
+        parts = minibatches(len(x), BATCH, 1, 0)
+        seconds = {"ER": [], "Adam": []}
+        for repeat in range(6):
+            for method, found in seconds.items():
+                module = network(name, x, len(data.classes), seed=0)
+                updates = len(parts)
+                step = ER(module, updates=updates).step if method == "ER" else adam(module, updates)
+                begin = time.perf_counter()
+                for part in parts:
+                    step(x[part], y[part])
+                if repeat:  # the first warms up
+                    found.append(time.perf_counter() - begin)
+        ratios = [a / b for a, b in zip(*seconds.values())]
+        row = {"data": data_name, "network": name, "images": len(x)}
+        row |= {m: round(statistics.median(found), 3) for m, found in seconds.items()}
+        row |= {"ratio": round(statistics.median(ratios), 2), "cpu": processor()}
+        row |= {"least": round(min(ratios), 2), "most": round(max(ratios), 2), "commit": commit()}
+        add(file, row, list(row))
+        print(row, flush=True)
+
+
+def processor():
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip().replace(",", " ")
+    return platform.processor()
+
+
+def commit():
+    """The commit of the code, marked where erlib is not as committed."""
+    root = Path(__file__).parent
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout
+
+    changed = "+" if git("status", "--porcelain", "../erlib").strip() else ""
+    return git("rev-parse", "--short=8", "HEAD").strip() + changed
+
+
+def add(file, row, columns):
+    """One line in one write, so that processes do not mix theirs."""
+    if not file.exists():
+        file.write_text(",".join(columns) + "\n", encoding="utf-8")
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND)
+    os.write(handle, (",".join(str(row[name]) for name in columns) + "\n").encode())
+    os.close(handle)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["validation", "test", "long", "speed"])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks"))
+    options = parser.parse_args()
+    if not options.output.is_dir():
+        parser.error(f"--output: no folder {str(options.output)!r}")
+    if options.what == "speed":
+        return speed(options.output / "any_module_speed.csv")
+    file, known = options.output / "any_module.csv", set()
+    if file.exists():
+        with file.open(encoding="utf-8", newline="") as lines:
+            known = {tuple(row[name] for name in COLUMNS) for row in csv.DictReader(lines)}
+    else:
+        file.write_text(",".join(COLUMNS + FOUND) + "\n", encoding="utf-8")
+    jobs = {"validation": validation, "test": test, "long": long}[options.what]()
+    missing = [job for job in jobs if tuple(str(job[name]) for name in COLUMNS) not in known]
+    with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1) as pool:
+        pool.starmap(one, [(job, file) for job in missing], chunksize=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module a notebook: the experiments that its sections, and the full profile, run."""

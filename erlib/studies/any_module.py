@@ -1,0 +1,162 @@
+"""Experiments with `erlib.ER`: five networks, ER beside Adam, in one loop."""
+
+import time
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .. import checks
+from ..arithmetic import own_arithmetic
+from ..augment import shifts_and_flips
+from ..batches import generator, minibatches
+from ..convolutional import convolutional
+from ..data.named import Dataset
+from ..er import ER
+from ..progress import progress
+
+BATCH = 128
+RATE = 0.0015  # Adam's, chosen on validation splits (results/benchmarks/cifar10_long.csv)
+SHOWN = 5000  # training images of which the accuracy is told
+
+
+class Residual(nn.Module):
+    """Two convolutions with normalisation, and the input added to what they give."""
+
+    def __init__(self, channels: int, wider: int) -> None:
+        super().__init__()
+        stride = 1 if channels == wider else 2
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, wider, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(wider),
+            nn.ReLU(),
+            nn.Conv2d(wider, wider, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(wider),
+        )
+        self.around: nn.Module = nn.Identity()
+        if channels != wider:
+            around = nn.Conv2d(channels, wider, 1, stride, bias=False)
+            self.around = nn.Sequential(around, nn.BatchNorm2d(wider))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.inner(x) + self.around(x))
+
+
+@torch.no_grad()
+def network(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module:
+    """A new network for these images: ``dense``, ``wide``, ``small``, ``deeper``, ``residual``.
+
+    ``dense`` and ``wide`` have a hidden layer of 500 and 2,000 ReLU units, ``small`` two
+    convolutions with 16 and 32 channels, ``deeper`` three with 32, 64 and 128, ``residual`` eight
+    in three residual blocks.
+    Weights are Gaussian with variance 2 / d_in (the last: 1 / d_in), biases 0.
+
+    >>> network("dense", torch.rand(3, 1, 8, 8), 10, seed=0)
+    Sequential(
+      (0): Flatten(start_dim=1, end_dim=-1)
+      (1): Linear(in_features=64, out_features=500, bias=True)
+      (2): ReLU()
+      (3): Linear(in_features=500, out_features=10, bias=True)
+    )
+    """
+    checks.choice("name", name, ("dense", "wide", "small", "deeper", "residual"))
+    if name in ("small", "deeper"):
+        channels = [16, 32] if name == "small" else [32, 64, 128]
+        # in inference form: its normalisation stays that of the training images
+        return convolutional(images, channels, classes, kernel=3, padding=1, seed=seed).eval()
+    if name in ("dense", "wide"):
+        units = 500 if name == "dense" else 2000
+        parts: list[nn.Module] = [nn.Flatten(), nn.Linear(images[0].numel(), units), nn.ReLU()]
+        parts.append(nn.Linear(units, classes))
+    else:
+        planes = images.shape[1]
+        parts = [nn.BatchNorm2d(planes, affine=False), nn.Conv2d(planes, 16, 3, 1, 1, bias=False)]
+        parts += [nn.BatchNorm2d(16), nn.ReLU(), Residual(16, 16), Residual(16, 32)]
+        parts += [Residual(32, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes)]
+    module, random = nn.Sequential(*parts), generator(seed)
+    for part in module.modules():
+        if isinstance(part, (nn.Linear, nn.Conv2d)):
+            variance = (1 if part is module[-1] else 2) / part.weight[0].numel()
+            draw = torch.randn(part.weight.shape, generator=random, dtype=torch.float64)
+            part.weight.copy_(draw * variance**0.5)
+            if part.bias is not None:
+                part.bias.zero_()
+    return module.to(images.dtype)
+
+
+class Trained(NamedTuple):
+    """A network, its fractions of right classes after each pass, and the seconds of training."""
+
+    module: nn.Module
+    curve: list[float]
+    training: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        return self.curve[-1]
+
+
+@own_arithmetic
+def trained(
+    data: Dataset,
+    name: str,
+    method: str = "ER",
+    *,
+    passes: int,
+    seed: int = 0,
+    changed: bool = False,
+    batch_size: int = BATCH,
+    **settings: Any,
+) -> Trained:
+    """Train a new `network` on the training images, and tell how it does on the others.
+
+    `method` is ``ER`` or ``Adam``, `settings` are theirs (`erlib.ER`; `rate`). With `changed` each
+    batch is moved by up to two pixels and mirrored anew. Seconds are those of the updates alone.
+    """
+    checks.choice("method", method, ("ER", "Adam"))
+    x, y = data.x_train, data.y_train
+    module = network(name, x, len(data.classes), seed)
+    batches = minibatches(len(x), batch_size, passes, seed)
+    augment = shifts_and_flips(shift=2, flip=True, seed=seed) if changed else None
+    if method == "ER":
+        step = ER(module, updates=len(batches), **settings).step
+    else:
+        step = adam(module, len(batches), **settings)
+    curve, seconds = [], 0.0
+    for update, part in enumerate(progress(batches, f"{method}, {name}, {passes} passes"), 1):
+        images = x[part] if augment is None else augment(x[part])
+        begin = time.perf_counter()
+        step(images, y[part])
+        seconds += time.perf_counter() - begin
+        if update % (len(batches) // passes) == 0:
+            curve.append(accuracy(module, data.x_test, data.y_test))
+    return Trained(module, curve, accuracy(module, x[:SHOWN], y[:SHOWN]), seconds)
+
+
+def adam(module: nn.Module, updates: int, rate: float = RATE):
+    """The step of Adam on the cross-entropy, its rate declining linearly to 0."""
+    optimiser = torch.optim.Adam(module.parameters(), checks.positive("rate", rate))
+    decline = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: 1 - done / updates)
+
+    def step(x, y):
+        optimiser.zero_grad()
+        functional.cross_entropy(module(x), y).backward()
+        optimiser.step()
+        decline.step()
+
+    return step
+
+
+@torch.no_grad()
+def accuracy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """The fraction of images whose class is right, of the module in inference form."""
+    training = module.training
+    module.eval()
+    right = sum(
+        int((module(x[i : i + 500]).argmax(1) == y[i : i + 500]).sum())
+        for i in range(0, len(y), 500)
+    )
+    module.train(training)
+    return right / len(y)
