@@ -19,7 +19,7 @@ import erlib
 from erlib import regress_batch
 from erlib.baselines import backprop, train
 from erlib.convolutional import convolutional
-from erlib.sequential import sequential_fit
+from erlib.sequential import Variant, sequential_fit, variant_fit
 
 SETTING = {"inverse": "transpose", "first_update": False, "ridge": 1.0, "passes": 1}
 
@@ -47,9 +47,8 @@ def main():
     def all_patches():
         # As an experiment's own regression, which gets all patches of the batch in rows.
         own = regress_batch.regress_batch
-        return functools.partial(
-            sequential_fit, network(), x, y, batch_size=128, regression=own, **SETTING
-        )
+        variant = Variant(regression=own)
+        return functools.partial(variant_fit, network(), x, y, variant, batch_size=128, **SETTING)
 
     methods = {
         "Adam": adam,

@@ -43,8 +43,9 @@ cross-entropy as targets.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -59,8 +60,29 @@ from .problems import check_training, problem, require_bounded
 from .progress import progress
 
 
-@own_arithmetic
-@torch.no_grad()
+class Variant(NamedTuple):
+    """What an experiment puts in the place of a part of the method.
+
+    ``wanted(fields, observed)`` in place of `reflection` as the wanted change of the output fields;
+    ``regression(x, h, ridge, fit_intercept=...)`` in place of
+    `erlib.regress_batch.regress_batch`, for a convolution on all its patches; a fixed `factor` >= 0
+    of hidden layers in place of the regressed one.
+    """
+
+    wanted: Callable | None = None
+    regression: Callable | None = None
+    factor: float | None = None
+
+
+def variant_fit(
+    network: ERNetwork, x: Array, y: Array, variant: Variant, **settings: Any
+) -> ERNetwork:
+    """`sequential_fit` with a part of it replaced."""
+    given = inspect.signature(sequential_fit).bind(network, x, y, **settings)
+    given.apply_defaults()
+    return _train(variant, **given.arguments)
+
+
 def sequential_fit(
     network: ERNetwork,
     x: Array,
@@ -75,11 +97,8 @@ def sequential_fit(
     steps: int | None = None,
     first_update: bool | int = True,
     first_ridge: float = 3.0,
-    factor: float | None = None,
     share: float = 1.0,
     decline: bool = True,
-    wanted: Callable | None = None,
-    regression: Callable | None = None,
     augment: Augment | None = None,
     seed: Seed = 0,
     watch: Callable[[int], object] | None = None,
@@ -113,17 +132,10 @@ def sequential_fit(
         Whether to begin with one update of the hidden layers from all the data, or from so many of
         the first samples, with the relative penalty `first_ridge`. It keeps all fields of these
         samples in memory, which for convolutions is much.
-    factor : float >= 0, optional
-        A fixed factor for hidden layers, in place of the regressed one.
     share : float > 0
         The part of each move that is made.
     decline : bool
         Whether moves decline over the passes.
-    wanted, regression : callables, optional
-        For experiments: ``wanted(fields, observed)`` in place of `reflection` as the wanted change
-        of the output fields, and ``regression(x, h, ridge, fit_intercept=...)`` in place of
-        `erlib.regress_batch.regress_batch`, for a convolution on all its patches.
-
     augment : callable, optional
         Called with the inputs of every batch, as they were given, returns those that are used
         (`erlib.augment.shifts_and_flips`). The first update takes the data as they are.
@@ -137,6 +149,32 @@ def sequential_fit(
     >>> net.score(data.x_test, data.y_test) > 0.96
     True
     """
+    return _train(Variant(), **locals())
+
+
+@own_arithmetic
+@torch.no_grad()
+def _train(
+    variant,
+    network,
+    x,
+    y,
+    *,
+    passes,
+    batch_size,
+    ridge,
+    code,
+    inverse,
+    damping,
+    steps,
+    first_update,
+    first_ridge,
+    share,
+    decline,
+    augment,
+    seed,
+    watch,
+):
     shape = getattr(x, "shape", ())[1:]
     settings: dict[str, Any] = {"inverse": inverse, "damping": damping, "steps": steps}
     x, observed, mapping = problem(network, x, y, **settings)
@@ -149,8 +187,8 @@ def sequential_fit(
         raise ValueError(f"code: expected a number above 0 and up to 1, found {code!r}")
     if getattr(y, "ndim", None) != 2:
         observed = code * observed
-    if factor is not None:
-        checks.not_negative("factor", factor)
+    if variant.factor is not None:
+        checks.not_negative("factor", variant.factor)
     checks.positive("share", share)
     batches = minibatches(len(x), batch_size, passes, seed)
     network.inverse_maps(**mapping)  # complains of a layer without such an inverse
@@ -161,7 +199,7 @@ def sequential_fit(
         network.sweep(first, [*targets[:-1], None], ridge=first_ridge)
         del first, targets  # as large as all fields
     layers = network.layers
-    wanted = wanted or functools.partial(reflection, layers[-1].activation)
+    wanted = variant.wanted or functools.partial(reflection, layers[-1].activation)
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
         near, fields, outputs = [], [], augmented(augment, x[part], shape)
         for layer in layers:
@@ -179,13 +217,14 @@ def sequential_fit(
             for above in reversed(range(index + 1, len(layers))):
                 asked = factors[above - 1] * to_below[above](asked, near[above])
             weight, bias, caused = layers[index].regressed(
-                near[index].inputs, asked, ridge, regression
+                near[index].inputs, asked, ridge, variant.regression
             )
             for below in range(index, len(layers) - 1):
                 caused = near[below + 1].push(slopes[below] * caused)
             move = size
             if index < len(layers) - 1:
-                move *= _best_factor(caused, left) if factor is None else factor
+                fixed = variant.factor
+                move *= _best_factor(caused, left) if fixed is None else fixed
             layers[index].assign(weight, bias, share=move)
             left = left - move * caused
             if index:

@@ -8,7 +8,7 @@ import torch
 
 from erlib import ERNetwork, reflect, regress
 from erlib.batches import minibatches
-from erlib.sequential import sequential_fit
+from erlib.sequential import Variant, sequential_fit, variant_fit
 
 
 def data(n=60, d=5, classes=3, seed=0):
@@ -189,8 +189,8 @@ def test_what_is_wanted_and_the_regression_can_be_replaced():
 
     nets = [network() for _ in range(3)]
     sequential_fit(nets[0], x, y, batch_size=20, passes=2)
-    sequential_fit(nets[1], x, y, batch_size=20, passes=2, wanted=ratio, regression=regression)
-    sequential_fit(nets[2], x, y, batch_size=20, passes=2, wanted=lambda h, t: t - h)
+    for net, variant in zip(nets[1:], (Variant(ratio, regression), Variant(lambda h, t: t - h))):
+        variant_fit(net, x, y, variant, batch_size=20, passes=2)
     torch.testing.assert_close(nets[0](x), nets[1](x))
     assert not torch.allclose(nets[0](x), nets[2](x), rtol=1e-3)
     assert called == [20] * 3 * 6  # three layers, six batches
@@ -209,7 +209,7 @@ def test_a_factor_of_zero_keeps_the_hidden_layers():
     x, y = data()
     net = network()
     before = [layer.weight.detach().clone() for layer in net.layers]
-    sequential_fit(net, x, y, batch_size=20, first_update=False, factor=0.0)
+    variant_fit(net, x, y, Variant(factor=0.0), batch_size=20, first_update=False)
     kept = [torch.equal(a, layer.weight) for a, layer in zip(before, net.layers)]
     assert kept == [True, True, False]
 
@@ -228,7 +228,7 @@ def test_watch_sees_every_update_and_seeds_repeat():
     [
         ({"ridge": 0}, "ridge"),
         ({"first_ridge": -1}, "first_ridge"),
-        ({"factor": -0.1}, "factor"),
+        ({"variant": Variant(factor=-0.1)}, "factor"),
         ({"share": 0}, "share"),
         ({"first_update": 0}, "first_update"),
         ({"code": 0}, "code"),
@@ -245,5 +245,5 @@ def test_bad_input_is_named_before_anything_changes(wrong, named):
     net = network()
     before = [weight.detach().clone() for weight in net.parameters()]
     with pytest.raises(ValueError, match=f"^{named}"):
-        sequential_fit(net, **{"x": x, "y": y, **wrong})
+        variant_fit(net, **{"x": x, "y": y, "variant": Variant(), **wrong})
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters()))
