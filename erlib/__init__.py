@@ -8,8 +8,9 @@ One layout everywhere, one sample a row: X `[n, d_in]`, W `[d_in, d_out]`, b `[d
 H = X W + b, output A = f(H), target T. Arrays are NumPy arrays or torch tensors of a floating
 dtype, and results come back as what was given.
 
-`ERNetwork` loops over the verbs, `load` reads a data set by name, `record` notes what a notebook
-found. `erlib.sequential` is the named variant that trains in mini-batches without a step length;
+`ERNetwork` loops over the verbs, `ER` trains any feed-forward torch module by them, a batch at a
+time; `load` reads a data set by name, `record` notes what a notebook found. `erlib.sequential` is a
+variant that trains in mini-batches, a layer after the other;
 `erlib.convolutional` makes convolutional networks, `erlib.augment` changes their images,
 `erlib.patches` is a front end without labels. The rooms:
 
@@ -19,6 +20,7 @@ found. `erlib.sequential` is the named variant that trains in mini-batches witho
     erlib.baselines    what ER is compared with
     erlib.data         data sets by name
     erlib.notebook     what a cell calls: parameters, records, tables, figures
+    erlib.studies      the experiments of notebooks
     erlib.runs         what runs notebooks; the command line
 """
 
