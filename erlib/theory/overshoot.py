@@ -12,10 +12,9 @@ knowledge of least squares.)
 * *Penalty.* The same number is the best relative penalty (`erlib.regress`) where all weights are
   alike: with as much noise as signal it is d / n, which `erlib.ER` takes. It shrinks the answer by
   :math:`1 + \lambda` in white inputs; a length regressed afterwards takes that back.
-* *The share that looks best is none to keep.* Steps of a share s of what noisy batches of a
-  quadratic ask for settle where the fraction :math:`\rho = s / 2` of a batch's question is signal.
-  The next step would be best with the share :math:`\rho` itself: a share that is always set to
-  that halves until nothing moves, however far there is to go.
+* *Where steps settle.* Steps of a share s of what noisy batches of a quadratic ask for settle where
+  the fraction s / 2 of a batch's question is signal. So a fraction that small says that it is the
+  steps that keep it from getting better: time for smaller ones.
 """
 
 import torch
