@@ -93,6 +93,7 @@ def long():
 def one(job, file):
     """Train once and add the row to the file."""
     torch.set_num_threads(1)
+    code = commit()  # before others may change it
     data = erlib.load(job["data"])
     if job["part"] == "validation":
         data = data.holdout(len(data.y_train) // 6, seed=0)
@@ -113,7 +114,7 @@ def one(job, file):
     except ValueError as error:  # it overflows: a result, too
         print(error, flush=True)
         row = job | {"accuracy": 1 / len(data.classes), "training": "", "curve": "", "seconds": ""}
-    add(file, row | {"commit": commit()}, COLUMNS + FOUND)
+    add(file, row | {"commit": code}, COLUMNS + FOUND)
     print(*(str(job[name]) for name in COLUMNS if job[name] != ""), row["accuracy"], flush=True)
 
 
