@@ -3,14 +3,14 @@
     python benchmarks/cifar10_long.py [--passes 24] [--device cuda] [--output results/benchmarks]
 
 Notebook 05 ends after eight passes, where sequential ER knows its training images by heart and is
-behind Adam. Here both train the deeper network of 05 several times as long, every batch moved and
+behind Adam. Here both train the deeper network of 07 several times as long, every batch moved and
 mirrored anew. First each method's one number is chosen on a validation split (5/6 of the training
 images, first seed, as many passes): the penalty of ER, the rate of Adam. Then each runs with all
-seeds on all training images, and sequential ER with the frozen penalty of 05, too, where that is
+seeds on all training images, and sequential ER with the frozen penalty of 07, too, where that is
 not the chosen one.
 
 Every training is a process of its own, as many at once as `--workers`: a network of this size
-leaves most of a GPU idle. So seconds are not comparable with those of 05. A row for each finished
+leaves most of a GPU idle. So seconds are not comparable with those of 07. A row for each finished
 training goes to cifar10_long.csv at once, and one that is there is not run again; the last rows of
 each are printed as a table.
 """

@@ -2,7 +2,7 @@
 
     python benchmarks/convolution_pass.py [--dataset mnist] [--images 6400] [--repeats 5]
 
-The network is the small one of notebook 05 on the full data sets (16 and 32 channels, filters
+The network is the small one of notebook 07 on the full data sets (16 and 32 channels, filters
 5 x 5), the batches are the same ones (128 samples). The two passes are run in turn, after one that
 does not count; the ratio is taken within each repetition and its median reported, for the Gram
 matrix of patches as it is and from all patches.

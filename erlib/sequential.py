@@ -24,7 +24,7 @@ Five details, each for a reason:
   in which the data hardly vary. The readout stays random.
 * *Moves decline* linearly to 0 over the passes, so that the last batches are averaged.
 
-What each is worth, notebook 04 measures by taking it back; the ratio itself is worth nothing there:
+What each is worth, notebook 05 measures by taking it back; the ratio itself is worth nothing there:
 `wanted` may as well be T - A or T - H.
 
 There is no step length but these: the penalty bounds the move in directions of which the batch

@@ -1,7 +1,7 @@
 r"""A single layer by Expectation Reflection or by one of its relatives, with a rule to stop.
 
 Each method regresses a target on the inputs, with a weight for each sample, again and again; in
-that they differ, and in nothing else (statement S7, notebook 01). With m = f(h):
+that they differ, and in nothing else (statement S7, notebook 02). With m = f(h):
 
 ================= ============================ ============== ====================================
 rule              target                       weight         fixed point, for tanh

@@ -1,4 +1,4 @@
-"""The statements of notebook 01 on a single layer: S1 to S4, S7, the first update.
+"""The statements of notebooks 01 and 02 on a single layer: S1 to S4, S7, the first update.
 
 References: loops over samples, quadrature-free closed forms, scipy's maximum-likelihood solution,
 explicit Jacobians by finite differences. S5 and S6 are in test_gradient.py.

@@ -111,7 +111,7 @@ def run(
 ) -> None:
     """Run notebooks into a new folder below runs/.
 
-    SELECTION is numbers (3), ranges (1-3), names (03_one_update) or files; all if there is none.
+    SELECTION is numbers (3), ranges (1-3), names (04_one_update) or files; all if there is none.
     """
     from . import batch, plan
 
@@ -207,7 +207,7 @@ def collect(
     """Print the results in a FOLDER of runs as one tidy table.
 
     \b
-    erlib collect runs/sweep-03_one_update --table accuracy --by width,arm
+    erlib collect runs/sweep-04_one_update --table accuracy --by width,arm
     erlib collect FOLDER --table accuracy --by width,arm --value accuracy --plot widths.png
     """
     from . import collect as results

@@ -46,7 +46,7 @@ def _published(notebook: str, table: str) -> Callable[[Callable], Callable[..., 
     return decorate
 
 
-@_published("03_one_update", "accuracy")
+@_published("04_one_update", "accuracy")
 def one_update_table(runs: list[Files]) -> Lines:
     """Accuracy of one update, its gains over the controls, and its time, for each width."""
     head = ["data set", "hidden units", "one ER update: test accuracy, %", "seconds"]
@@ -73,7 +73,7 @@ def one_update_table(runs: list[Files]) -> Lines:
     return lines
 
 
-@_published("04_training_curves", "curves")
+@_published("06_training_curves", "curves")
 def training_table(runs: list[Files]) -> Lines:
     """Each method's accuracy, updates and seconds after its last pass."""
     head = ["data set", "hidden units", "method", "test accuracy, %"]
@@ -89,7 +89,7 @@ def training_table(runs: list[Files]) -> Lines:
     return lines
 
 
-@_published("05_convolution", "curves")
+@_published("07_convolution", "curves")
 def convolution_table(runs: list[Files]) -> Lines:
     """One update on fixed filters, trained layers on them and convolutional networks.
 
@@ -125,7 +125,7 @@ def convolution_table(runs: list[Files]) -> Lines:
     return lines
 
 
-@_published("07_network_inference", "inference")
+@_published("10_network_inference", "inference")
 def inference_table(runs: list[Files]) -> Lines:
     """Error of the couplings that each method infers, for each strength, and its time.
 

@@ -10,7 +10,7 @@ Expectation Reflection is what this becomes when every unit multiplies by its **
 instead of its slope f', every layer hands down by its **pseudo-inverse** W^+ instead of its
 transpose W', and the resulting gradients are divided by the Gram matrix of the layer's inputs.
 
-This is the second code path of statement S5 (notebook 02): a torch network whose backward pass has
+This is the second code path of statement S5 (notebook 03): a torch network whose backward pass has
 the substitutions, and one `.backward()`. It calls none of the verbs: units are torch's own
 functions and the ratio is an explicit quotient; inverses come from QR factorisations, where the
 verbs take singular values and solve normal equations.

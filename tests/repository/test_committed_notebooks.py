@@ -311,7 +311,7 @@ def test_only_what_may_differ_is_blurred(printed, compared):
 @pytest.mark.slow
 def test_threads(tmp_path):
     """The number of threads changes no printed digit of a notebook that trains networks."""
-    name = "03_one_update"
+    name = "04_one_update"
     one, two = (printed_with_threads(name, threads, tmp_path / f"{threads}") for threads in (1, 2))
     assert len(one) > 5
     assert one == two

@@ -1,6 +1,6 @@
 """The bands in which a run of the full profile must end; .ci/run makes one and checks it here.
 
-erlib run 03_one_update --profile full -p seeds "[0]" -p wide_widths "[2000]" \
+erlib run 04_one_update --profile full -p seeds "[0]" -p wide_widths "[2000]" \
     -p filters 32 -p fields_units 500 --output FOLDER
 ERLIB_FULL_RUN=FOLDER pytest tests/repository/test_full_run.py
 """
@@ -25,7 +25,7 @@ PATCHES_AT_LEAST = 0.978  # readout settled, 32 filters
 
 @pytest.fixture(scope="module")
 def recorded():
-    file = Path(FOLDER) / "03_one_update.json"
+    file = Path(FOLDER) / "04_one_update.json"
     result = json.loads(file.read_text(encoding="utf-8"))
     assert result["profile"] == "full"
     return result["recorded"]

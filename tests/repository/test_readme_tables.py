@@ -7,8 +7,8 @@ from erlib.notebook import paths
 from erlib.notebook.tables import gains, mean_interval, percent, select
 
 README = " ".join((paths.ROOT / "README.md").read_text("utf-8").split())
-CONVOLUTION = ("05_convolution", "05_convolution.fashion_mnist", "05_convolution.cifar10")
-MORE = "05_convolution.fashion_mnist_more"
+CONVOLUTION = ("07_convolution", "07_convolution.fashion_mnist", "07_convolution.cifar10")
+MORE = "07_convolution.fashion_mnist_more"
 
 
 def table(name):

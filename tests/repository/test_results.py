@@ -24,7 +24,7 @@ IMAGES = 0.003  # of the test images may change sides
 pytestmark = pytest.mark.skipif(
     "ERLIB_DATA" not in os.environ, reason="ERLIB_DATA names no folder with the real data sets"
 )
-CURVES = paths.RESULTS / "04_training_curves.curves.csv"
+CURVES = paths.RESULTS / "06_training_curves.curves.csv"
 collected = pytest.mark.skipif(not CURVES.is_file(), reason="04 has no full results yet")
 
 
@@ -40,7 +40,7 @@ def committed(name):
 
 def test_one_update(mnist):
     (row,) = select(
-        read_rows(paths.RESULTS / "03_one_update.accuracy.csv"), arm="ER", width=100, seed=0
+        read_rows(paths.RESULTS / "04_one_update.accuracy.csv"), arm="ER", width=100, seed=0
     )
     net = ERNetwork.dense([784, 100, 10], seed=0).one_update(mnist.x_train, mnist.y_train)
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
@@ -49,14 +49,14 @@ def test_one_update(mnist):
 @collected
 def test_one_update_with_few_labels(mnist):
     (row,) = select(
-        read_rows(paths.RESULTS / "04_training_curves.few_labels.csv"),
+        read_rows(paths.RESULTS / "06_training_curves.few_labels.csv"),
         arm="one update, wide, readout ridge 0.1",
         labels=100,
         seed=0,
     )
     order = torch.randperm(len(mnist.y_train), generator=torch.Generator().manual_seed(0))
     chosen = torch.cat([order[mnist.y_train[order] == label][:100] for label in range(10)])
-    wide = committed("04_training_curves")["wide"]
+    wide = committed("06_training_curves")["wide"]
     net = ERNetwork.dense([784, wide, 10], hidden_bias=True, seed=0)
     net.one_update(mnist.x_train[chosen], mnist.y_train[chosen], readout_ridge=0.1)
     assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
@@ -88,7 +88,7 @@ def test_the_beginning_of_a_training_curve(mnist):
     rows = select(read_rows(CURVES), arm="sequential ER", seed=0)
     rows = [row for row in rows if row["updates"] <= 60]
     assert len(rows) > 5
-    settings = committed("04_training_curves")
+    settings = committed("06_training_curves")
     net = ERNetwork.dense([784, settings["hidden"], 10], hidden_bias=True, seed=0)
     first_updates(
         net,
@@ -100,7 +100,7 @@ def test_the_beginning_of_a_training_curve(mnist):
     )
 
 
-@pytest.mark.parametrize("run", ["05_convolution", "05_convolution.cifar10"])
+@pytest.mark.parametrize("run", ["07_convolution", "07_convolution.cifar10"])
 def test_the_first_updates_of_a_convolutional_network(run):
     settings = committed(run)
     rows = select(
@@ -123,9 +123,9 @@ def test_the_first_updates_of_a_convolutional_network(run):
 
 def test_depth_by_the_transpose(mnist):
     arm = "sequential ER, transpose"
-    rows = read_rows(paths.RESULTS / "06_inverse_mapping.depth.csv")
+    rows = read_rows(paths.RESULTS / "09_inverse_mapping.depth.csv")
     (row,) = select(rows, arm=arm, layers=3, seed=0)
-    settings = committed("06_inverse_mapping")
+    settings = committed("09_inverse_mapping")
     sizes = [784, *[settings["width"]] * 3, 10]
     net = ERNetwork.dense(sizes, hidden_bias=True, dtype=mnist.x_train.dtype, seed=0)
     sequential_fit(

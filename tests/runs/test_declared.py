@@ -76,7 +76,7 @@ def test_each_parameter_of_the_companion_has_a_rule_that_its_default_obeys(noteb
 
 
 def test_the_rules_are_those_of_the_notebook_itself():
-    declared = Declared(paths.NOTEBOOKS / "05_convolution.ipynb")
+    declared = Declared(paths.NOTEBOOKS / "07_convolution.ipynb")
     with pytest.raises(ValueError, match=r"dtype is 'float16', allowed: one of float32, float64"):
         declared.value("dtype", "float16")
     with pytest.raises(ValueError, match=r"small_arms\[0\] is 'SGD', allowed: a list.*plain ER"):

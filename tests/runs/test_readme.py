@@ -41,7 +41,7 @@ def results(tmp_path):
         for arm, a in arms.items()
         for s in (0, 1)
     ]
-    return collect("03_one_update", {}, {"accuracy": rows}, tmp_path / "full", threads=2)
+    return collect("04_one_update", {}, {"accuracy": rows}, tmp_path / "full", threads=2)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def curves(results):
     ]
     wide = [row | {"width": 70} for row in rows if row["passes"] == 3]
     given = {"dataset": "toy", "hidden": 50}
-    return collect("04_training_curves", given, {"curves": rows, "wide": wide}, results)
+    return collect("06_training_curves", given, {"curves": rows, "wide": wide}, results)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def convolution(curves):
     given = {"dataset": "toy", "small": [3, 4], "passes": 5}
     given |= {"study_filters": 6, "second_units": 20}
     tables = {"curves": rows, "front_end": front, "second_layer": second}
-    return collect("05_convolution", given, tables, curves)
+    return collect("07_convolution", given, tables, curves)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def inference(convolution):
         )
         for draw in (0, 1)
     ]
-    return collect("07_network_inference", {"draws": [0, 1]}, {"inference": rows}, convolution)
+    return collect("10_network_inference", {"draws": [0, 1]}, {"inference": rows}, convolution)
 
 
 def cells(line):
@@ -163,7 +163,7 @@ def test_what_a_further_run_repeats_is_shown_once(convolution):
     front = [{"arm": "augmented", "filters": 16, "seed": 0, "accuracy": 0.7, "both views": 0.7}]
     front[0] |= {"features": 128, "seconds": 5.0}
     tables = {"curves": again, "front_end": front, "second_layer": second}
-    collect("05_convolution.more", given, tables, convolution)
+    collect("07_convolution.more", given, tables, convolution)
     table = readme.convolution_table(convolution)
     rows = [cells(line) for line in table.splitlines()[2:] if line.startswith("|")]
     trained = [row[2:5] for row in rows if row[1] == "small, 3-4"]
@@ -179,11 +179,11 @@ def test_inference_table_has_each_method_and_strength(inference):
     assert lines[0] == ["ER", "1.05 ± 0.64", "2.1 ± 1.3", "0.5"]
     assert lines[1] == ["Newton", "4.5 (3 to 6)", "", ""], "an interval would hold errors below 0"
     note = readme.inference_table(inference).splitlines()[-2]
-    assert "`erlib run 7`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
+    assert "`erlib run 10`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
 
 
 def test_tables_name_the_command_the_commit_and_the_machine(convolution):
-    for table, command in zip(readme.TABLES.values(), ("run 3", "run 4", "run 5")):
+    for table, command in zip(readme.TABLES.values(), ("run 4", "run 6", "run 7")):
         *_, note, hint = table(convolution).splitlines()
         assert f"erlib {command}` (commit abc1234, 2026-11-24)" in note and "erlib status" in hint
         assert "2 seeds" in note and "torch 2.13.0" in note
