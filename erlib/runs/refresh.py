@@ -1,5 +1,6 @@
 """Renew the outputs that are committed with the notebooks."""
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -60,8 +61,15 @@ def _refresh_one(notebook: Path, cell_started: Callable, timeout: float | None) 
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.execution_count, cell.outputs = done.execution_count, _merged(done.outputs)
+            outputs = [output for output in _merged(done.outputs) if not _is_progress(output)]
+            cell.execution_count, cell.outputs = done.execution_count, outputs
     write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
+
+
+def _is_progress(output: NotebookNode) -> bool:
+    """Lines of `erlib.progress` alone: how slow the machine was is nothing to keep."""
+    lines = output.get("text", "").splitlines() if output.get("name") == "stderr" else []
+    return bool(lines) and all(re.fullmatch(r".*: \d+ of \d+, \d+ s", line) for line in lines)
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
