@@ -36,6 +36,8 @@ def differ(name: str, one: Any, other: Any, beyond: float = 0.01) -> None:
 def _apart(one: Any, other: Any) -> float:
     one, other = _flat(one), _flat(other)
     assert one.shape == other.shape, f"{one.size} and {other.size} entries"
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return float("nan")  # neither agrees nor differs
     return float(np.abs(one - other).max() / max(np.abs(one).max(), np.abs(other).max(), 1e-300))
 
 

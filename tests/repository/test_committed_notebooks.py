@@ -22,7 +22,9 @@ from erlib.notebook import paths
 from erlib.runs.plan import plan
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
-SECTIONS = ("Expected", "Not shown here", "Summary", "Exercises")
+SECTIONS = ("Predictions", "What came of the predictions", "Limits", "Exercises")
+# What a reader can take in, with room for a derivation (CONTRIBUTING.md has the measures aimed at).
+LINES, CELL, SILENT, WORDS, PARAGRAPH = 210, 30, 45, 2000, 130
 GUARDS = []
 
 
@@ -135,7 +137,57 @@ def opens_with_its_title(notebook):
 
 
 @guard
+def says_the_claim_or_the_question_first(notebook):
+    assert re.search(r"^\*[^*]+\?\*$", notebook.cells[0].source, re.M), "no question in italics"
+
+
+@guard
+def is_read_in_one_sitting(notebook):
+    lines, silent = [], 0
+    for cell in code_cells(notebook):
+        lines.append(sum(bool(line.strip()) for line in cell.source.splitlines()))
+        silent += lines[-1]
+        assert lines[-1] <= CELL, f"a cell of {lines[-1]} lines: {cell.source[:60]}"
+        assert silent <= SILENT, f"{silent} lines before something is shown: {cell.source[:60]}"
+        silent = 0 if cell.outputs else silent
+    assert sum(lines) <= LINES, f"{sum(lines)} lines of code"
+
+
+@guard
+def has_few_words(notebook):
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    text = re.sub(r"```.*?```|\$\$.*?\$\$", "", "\n\n".join(prose), flags=re.S)
+    assert len(text.split()) <= WORDS, f"{len(text.split())} words"
+    for paragraph in text.split("\n\n"):
+        if not paragraph.lstrip().startswith(("|", "-", "1.", "*")):
+            assert len(paragraph.split()) <= PARAGRAPH, paragraph[:80]
+
+
+@guard
+def collapses_what_is_not_the_subject(notebook):
+    for cell in code_cells(notebook, "parameters") + code_cells(notebook)[-1:]:
+        assert cell.metadata.get("jupyter", {}).get("source_hidden") and "hide-input" in tags_of(
+            cell
+        )
+
+
+@guard
+def shows_pictures(notebook):
+    pictures = [o for o in outputs_of(notebook) if "image/png" in o.get("data", {})]
+    assert pictures
+
+
+@guard
+def has_solutions_to_its_exercises(notebook):
+    if notebook.cells[0].source.startswith("# 00"):
+        return
+    assert "<details>" in notebook.cells[-2].source
+
+
+@guard
 def has_the_sections(notebook):
+    if notebook.cells[0].source.startswith("# 00"):
+        return  # the overview predicts nothing
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.*?) *$", prose, re.M)
     assert [heading for heading in headings if heading in SECTIONS] == list(SECTIONS)
@@ -184,7 +236,7 @@ def test_the_full_profile_sets_known_parameters():
 def good():
     """The smallest notebook that passes."""
     executed = [
-        ("seeds: list = [0, 1]\nwidth = 10", ["parameters"]),
+        ("seeds: list = [0, 1]\nwidth = 10", ["parameters", "hide-input"]),
         (
             "from erlib import parameter, plots, record\n"
             "from erlib.notebook.record import print_environment\n"
@@ -194,16 +246,19 @@ def good():
         ),
         ("record(seeds=len(seeds))\nassert seeds\nprint(len(seeds))", []),
         ("plots.save(figure, '01_digits')\nplots.save(figure, f'01_{name}')", []),
-        ("print_environment()", ["nbval-ignore-output"]),
+        ("print_environment()", ["nbval-ignore-output", "hide-input"]),
     ]
     cells = [
         new_code_cell(source, execution_count=number, metadata={"tags": tags} if tags else {})
         for number, (source, tags) in enumerate(executed, start=1)
     ]
+    for cell in cells[0], cells[-1]:
+        cell.metadata |= {"jupyter": {"source_hidden": True}}
     cells[2].outputs = [new_output("stream", name="stdout", text="2\n")]
     cells[3].outputs = [new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})]
-    cells.insert(0, new_markdown_cell("# Title\n\n## Expected\n\n## Not shown here"))
-    cells.append(new_markdown_cell("## Summary\n\n## Exercises\n\nNext: nothing."))
+    cells.insert(0, new_markdown_cell("# Title\n\n*Does it hold?*\n\n## Predictions"))
+    end = "## What came of the predictions\n\n## Limits\n\n## Exercises\n\n<details></details>"
+    cells.insert(-1, new_markdown_cell(end))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
@@ -214,7 +269,7 @@ def test_a_good_notebook_passes(good, check):
 
 
 # Cells of the good notebook by name.
-TITLE, PARAMETERS, CHECKS, RECORD, PICTURE, ENVIRONMENT, END = range(7)
+TITLE, PARAMETERS, CHECKS, RECORD, PICTURE, END, ENVIRONMENT = range(7)
 
 
 def source(cell, old, new):
@@ -230,6 +285,9 @@ def source(cell, old, new):
 def field(cell, **values):
     """Spoil by setting fields of one cell."""
     return lambda notebook: notebook.cells[cell].update(nbformat.from_dict(values))
+
+
+LONG = new_code_cell("\n".join(["width = 1"] * 25), outputs=[new_output("stream", text="")])
 
 
 def output(*args, **values):
@@ -269,8 +327,19 @@ def output(*args, **values):
         ),
         (is_small_enough_to_be_shown, output("display_data", {"image/png": "x" * 1_500_000})),
         (opens_with_its_title, source(TITLE, "# Title", "Title")),
-        (has_the_sections, source(TITLE, "## Not shown here", "")),
-        (has_the_sections, source(END, "## Summary", "### Summary")),
+        (says_the_claim_or_the_question_first, source(TITLE, "*Does it hold?*", "It holds.")),
+        (
+            is_read_in_one_sitting,
+            source(RECORD, "assert", "\n".join(["width = 1"] * 30 + ["assert"])),
+        ),
+        (is_read_in_one_sitting, lambda notebook: notebook.cells.extend([LONG] * 10)),
+        (has_few_words, source(END, "## Limits", "word " * 131)),
+        (has_few_words, source(END, "## Limits", "- word word word\n\n" * 667)),
+        (collapses_what_is_not_the_subject, field(PARAMETERS, metadata={"tags": ["parameters"]})),
+        (shows_pictures, field(PICTURE, outputs=[])),
+        (has_solutions_to_its_exercises, source(END, "<details>", "")),
+        (has_the_sections, source(TITLE, "## Predictions", "")),
+        (has_the_sections, source(END, "## Limits", "### Limits")),
         (protects_and_records_what_it_says, source(RECORD, "assert seeds", "")),
         (protects_and_records_what_it_says, source(RECORD, "record(seeds=len(seeds))", "")),
         (ends_with_the_environment, field(ENVIRONMENT, metadata={})),
