@@ -1,0 +1,282 @@
+"""Sequential ER taken apart: notebook 05.
+
+One network 784-N-10 (ReLU, a bias everywhere) is trained on some of the training images of a data
+set, and judged on a sixth of these that no setting was chosen on.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import erlib
+
+from ..baselines import backprop, foof, train
+from ..batches import minibatches
+from ..coding import observed_outputs
+from ..data.named import Dataset
+from ..network import ERNetwork
+from ..notebook.kept import kept
+from ..notebook.tables import gains
+from ..reflect import reflected
+from ..regress_batch import Found
+from ..sequential import Variant, sequential_fit, variant_fit
+
+#: A part taken back: what sequential ER is then called with.
+WITHOUT: dict[str, dict] = {
+    "sequential ER": {},
+    "no smooth start": {"first_update": False},
+    "no decline": {"decline": False},
+    "code 1": {"code": 1.0},
+    "small penalty (0.3)": {"ridge": 0.3},
+    "transpose": {"inverse": "transpose"},
+    "pinv, fixed factor 1": {},
+    "transpose, fixed factor 1": {"inverse": "transpose"},
+}
+#: What is wanted of the output fields, in place of the ratio: a change of the fields.
+SCALES = {f"{size} (one-hot − softmax)": size for size in (1, 3, 10, 30)}
+INSTEAD = ("T − A", "T − H", *SCALES)
+STEPS = ("gradient step", "gradient step, 1 / penalty")  # in place of the regression
+AT_ONCE = ("plain ER, all else the same, share 1", "plain ER, all else the same", "plain ER")
+#: What each part is worth: the points lost from the second to the first, the first without it.
+PARTS = {
+    "regressed length (1 instead)": ("pinv, fixed factor 1", "sequential ER"),
+    "large penalty (0.3, not 10)": ("small penalty (0.3)", "sequential ER"),
+    "soft outputs (±1, not ±0.8)": ("code 1", "sequential ER"),
+    "regression (gradient step)": ("gradient step", "sequential ER"),
+    "first update": ("no smooth start", "sequential ER"),
+    "decline": ("no decline", "sequential ER"),
+    "pseudo-inverse (transpose)": ("transpose", "sequential ER"),
+    "ratio (T − A)": ("T − A", "sequential ER"),
+    "order of layers (all at once)": (
+        "plain ER, all else the same, share 1",
+        "transpose, fixed factor 1",
+    ),
+}
+#: What the quick run of the notebook compares.
+FEW = tuple(dict.fromkeys(arm for pair in PARTS.values() for arm in pair if pair[0] not in AT_ONCE))
+#: All that `ablated` knows, in the order of the published tables.
+ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF")
+
+
+@functools.lru_cache(maxsize=2)
+def images(dataset: str, dtype: str = "float64") -> Dataset:
+    """Training images without a sixth of them, which are the test images here."""
+    data = erlib.load(dataset, dtype=getattr(torch, dtype))
+    return data.holdout(len(data.y_train) // 6, seed=1)
+
+
+def network(data: Dataset, *hidden: int, seed: int = 0) -> ERNetwork:
+    """The random network of a seed with these hidden widths."""
+    sizes = [data.x_train[0].numel(), *hidden, len(data.classes)]
+    return ERNetwork.dense(sizes, hidden_bias=True, dtype=data.x_train.dtype, seed=seed)
+
+
+def weights_of(net: ERNetwork) -> list[torch.Tensor]:
+    """Copies of W and b of each layer, first layer first."""
+    pairs = ((layer.weight, layer.bias) for layer in net.layers)
+    return [part.detach().clone() for pair in pairs for part in pair]
+
+
+def lost(rows: list[dict]) -> dict[str, list[float]]:
+    """Points of accuracy lost without each part (`PARTS`) that rows have, one for each seed."""
+    return {
+        part: [-100 * gain for gain in gains(rows, without, over=whole)]
+        for part, (without, whole) in PARTS.items()
+        if {without, whole} <= {row["arm"] for row in rows}
+    }
+
+
+def soft(labels: torch.Tensor, like: torch.Tensor, size: float = 0.8) -> torch.Tensor:
+    """Observed outputs: `size` for the class of an image, -`size` for the nine others."""
+    return size * observed_outputs(labels, 10, like.dtype)
+
+
+@kept
+def ablated(
+    *,
+    dataset: str,
+    arm: str,
+    seed: int,
+    width: int,
+    images: int,
+    passes: int,
+    batch: int,
+    er_batch: int,
+    adam_rate: float,
+    foof_rate: float,
+    foof_ridge: float,
+    dtype: str = "float64",
+) -> list[dict]:
+    """Validation accuracy of sequential ER with one part taken back or replaced (`ALL`).
+
+    * no smooth start: the hidden layer starts as it was drawn, without the first update; no
+      decline; code 1: observed outputs of ±1; small penalty: that of plain ER; transpose: in place
+      of the pseudo-inverse; fixed factor 1: hidden layers move by their regression as it is;
+    * T − A (the delta rule), T − H (least squares on the fields), one-hot − softmax times a number
+      (the negative gradient of the cross-entropy): in place of the ratio;
+    * gradient step: in place of the regression, of the best length for the batch, or divided by the
+      penalty;
+    * plain ER, all else the same: layers that move all at once, by the share 1/2 or 1, with
+      penalty, batches, observed outputs, start and decline of sequential ER, and the transpose;
+    * plain ER as `ERNetwork.fit` has it, with batches of `er_batch`; Adam and FOOF at their rates.
+
+    All see the images equally often: the first update counts as a pass.
+    """
+    data = _images(dataset, dtype)
+    x, y = data.x_train[:images], data.y_train[:images]
+    net = network(data, width, seed=seed)
+    settings: dict[str, Any] = {"passes": passes - 1, "batch_size": batch, "seed": seed}
+    if arm == "plain ER":
+        net.fit(x, y, passes=passes, batch_size=er_batch, seed=seed)
+    elif arm.startswith("plain ER"):
+        at_once(net, x, y, share=1.0 if arm.endswith("share 1") else 0.5, **settings)
+    elif arm in STEPS:
+        regression = gradient_step if arm == "gradient step" else penalised_step
+        variant_fit(net, x, y, Variant(regression=regression), **settings)
+    elif arm in WITHOUT:
+        fixed = Variant(factor=1.0) if arm.endswith("fixed factor 1") else Variant()
+        variant_fit(net, x, y, fixed, **settings | WITHOUT[arm])
+    elif arm in INSTEAD:
+        variant_fit(net, x, y, Variant(wanted=wanted_instead(arm)), **settings)
+    else:
+        updates = passes * len(minibatches(len(x), batch, 1, seed))
+        by = {
+            "Adam": lambda: backprop(net, rate=adam_rate, updates=updates),
+            "FOOF": lambda: foof(net, rate=foof_rate, ridge=foof_ridge, updates=updates),
+        }
+        train(net, x, y, by[arm](), passes=passes, batch_size=batch, seed=seed)
+    return [{"accuracy": net.score(data.x_test, data.y_test)}]
+
+
+_images = images  # `ablated` has an argument of this name
+
+
+@kept
+def with_factor(
+    *,
+    dataset: str,
+    factor: float,
+    seed: int,
+    width: int,
+    images: int,
+    passes: int,
+    batch: int,
+    dtype: str = "float64",
+) -> list[dict]:
+    """Validation accuracy of sequential ER with a fixed factor of the hidden layer (pinv)."""
+    data = _images(dataset, dtype)
+    net, settings = network(data, width, seed=seed), {"batch_size": batch, "seed": seed}
+    x, y = data.x_train[:images], data.y_train[:images]
+    variant_fit(net, x, y, Variant(factor=factor), passes=passes - 1, **settings)
+    return [{"accuracy": net.score(data.x_test, data.y_test)}]
+
+
+def at_once(
+    net: ERNetwork,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    passes: int,
+    batch_size: int,
+    seed: int,
+    share: float,
+) -> ERNetwork:
+    """Plain ER with all but the order of layers and the regressed factor of sequential ER."""
+    observed = soft(y, x)
+    net.sweep(x, [net.targets(x, observed)[0], None], ridge=3.0)
+    batches = minibatches(len(x), batch_size, passes, seed)
+    for done, part in enumerate(batches):
+        now = share * (1 - done / len(batches))
+        step: dict[str, Any] = {"batch_size": len(part), "ridge": 10.0, "inverse": "transpose"}
+        net.fit(x[part], observed[part], share=now, **step)
+    return net
+
+
+def wanted_instead(name: str) -> Callable:
+    """What is wanted of the output fields, in place of the ratio (`Variant.wanted`)."""
+    if name == "T − A":
+        return lambda fields, observed: observed - fields.tanh()
+    if name == "T − H":
+        return lambda fields, observed: observed - fields
+    size = SCALES[name]
+    return lambda fields, observed: size * ((observed > 0).to(fields.dtype) - fields.softmax(1))
+
+
+def gradient_step(
+    x: torch.Tensor, h: torch.Tensor, ridge: float, fit_intercept: bool = True
+) -> Found:
+    """In place of the regression: its negative gradient at 0, times the best length."""
+    x_mean, h_mean = x.mean(0), h.mean(0)
+    weight = (x - x_mean).T @ (h - h_mean)
+    given = (x - x_mean) @ weight
+    size = weight.square().sum() / given.square().sum().clamp_min(1e-30)
+    return size * weight, h_mean - x_mean @ (size * weight), size * given + h_mean
+
+
+def penalised_step(
+    x: torch.Tensor, h: torch.Tensor, ridge: float, fit_intercept: bool = True
+) -> Found:
+    """In place of the regression: what is left of it when the penalty is all that counts."""
+    x_mean, h_mean = x.mean(0), h.mean(0)
+    penalty = ridge * (x - x_mean).square().sum() / x.shape[1]
+    weight = (x - x_mean).T @ (h - h_mean) / penalty
+    return weight, h_mean - x_mean @ weight, (x - x_mean) @ weight + h_mean
+
+
+SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0, 1.2)
+
+
+@kept
+def overshoot(
+    *, dataset: str, width: int, updates: int, batch: int, seed: int = 0, shares: tuple = SHARES
+) -> list[dict]:
+    """What is left of the wanted change of a batch's output fields, by the share of the moves.
+
+    In % of the wanted change, with the fields computed anew (not to first order). The network comes
+    of so many updates by plain ER with the transpose, on 4,000 images. The batch is of other
+    images; plain ER (all layers at once) and sequential ER get the same penalty, 10, and soft
+    observed outputs.
+    """
+    data = images(dataset)
+    x, y = data.x_train[:4000].flatten(1), data.y_train[:4000]
+    net = network(data, width, seed=seed)
+    for part in minibatches(len(x), 500, 100, seed)[:updates]:
+        net.fit(x[part], y[part], batch_size=500, inverse="transpose")
+    x = data.x_test[:batch].flatten(1)
+    observed = soft(data.y_test[:batch], x)
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    h = net.decision_function(x)
+    wanted = reflected(h, observed, net.layers[-1].activation)
+
+    def left(moves: list, share: float) -> float:
+        for parameter, start, move in zip(net.parameters(), before, moves):
+            parameter.data.copy_(start + share * move)
+        return float(100 * (wanted - net.decision_function(x)).norm() / (wanted - h).norm())
+
+    changes = net.changes(x, observed, ridge=10.0, inverse="transpose")
+    # torch keeps the transpose of W
+    moves = {"plain ER": [part for w, b in changes for part in (w.T, b)]}
+    sequential_fit(net, x, observed, passes=1, batch_size=batch, first_update=False)
+    now = [parameter.detach().clone() for parameter in net.parameters()]
+    moves["sequential ER"] = [after - start for after, start in zip(now, before)]
+    return [
+        {"arm": arm, "share": share, "left": left(move, share)}
+        for arm, move in moves.items()
+        for share in shares
+    ]
+
+
+def layer_by_layer(net: ERNetwork, moved: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> list:
+    """What is left, in %, when `net` takes over the weights of `moved`, from the last layer down.
+
+    Of the change that targets t want of the output fields of `net`; begins with the 100 of none.
+    """
+    h = net.decision_function(x)
+    wanted, found = reflected(h, t, net.layers[-1].activation), [100.0]
+    for layer, new in zip(reversed(net.layers), reversed(moved.layers)):
+        layer.load_state_dict(new.state_dict())
+        left = (wanted - net.decision_function(x)).norm() / (wanted - h).norm()
+        found.append(float(100 * left))
+    return found
