@@ -1,0 +1,277 @@
+"""Couplings of kinetic Ising networks, the authors' earlier experiment: notebook 10.
+
+N spins, true couplings of standard deviation g / sqrt(N), a series of states; each method infers
+the couplings from the same series and is judged by their mean squared error. The methods are three
+mean-field theories, maximum likelihood without and with a penalty, and updates (ER by the ratio,
+Böhning's by the difference, weighted ER) that are stopped in one of three ways:
+
+* by ER's rule, each spin as soon as its training discrepancy does not fall;
+* never (``no rule to stop``): `updates` of them, three times as many of Böhning's, which is slower;
+* by validation, all spins after as many updates as make the last fifth of the series likeliest
+  given weights from the rest. Then all the data are used for so many.
+
+"Exact mean field" iterates; "as published" takes its first iteration, which gives the published
+numbers (`erlib.inference.mean_field` says why). The penalty is half lambda times the squared
+couplings: chosen by cross-validation, one for all spins (`erlib.inference.logistic`), or the true
+one, N / g^2, which is that of the distribution the couplings were drawn from.
+"""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from ..inference import ising
+from ..inference.hidden_spins import infer_hidden, recovery
+from ..inference.logistic import maximum_likelihood
+from ..inference.mean_field import mean_field
+from ..notebook import plots
+from ..notebook.kept import kept
+from ..notebook.paths import ROOT
+from ..single_layer import single_layer_fit
+
+#: Spins and samples of the published experiment: a series of 2,000 states has 1,999 steps.
+SIZE, LENGTH = 100, 1999
+
+#: Mean squared errors printed in the executed notebooks of the authors' repository
+#: (nihcompmed/network-inference) for N = 100 and 2,000 states, by method and g.
+PUBLISHED: dict[tuple[str, float], tuple[float, ...]] = {
+    ("ER", 2.0): (0.00222, 0.00223),
+    ("ER", 4.0): (0.00631, 0.00691),
+    ("maximum likelihood", 2.0): (0.00308,),
+    ("maximum likelihood", 4.0): (0.0178,),
+    ("exact mean field, as published", 0.5): (0.00157,),
+    ("exact mean field, as published", 2.0): (0.00725,),
+    ("TAP", 0.5): (0.00116,),
+    ("TAP", 2.0): (0.00901,),
+    ("naive mean field", 0.5): (0.00053,),
+    ("naive mean field", 2.0): (0.0164,),
+}
+
+MEAN_FIELDS: dict[str, dict[str, Any]] = {
+    "naive mean field": {"kind": "naive"},
+    "TAP": {"kind": "tap"},
+    "exact mean field": {"kind": "exact"},
+    "exact mean field, as published": {"kind": "exact", "most": 1},
+}
+UPDATES = {"ER": "er", "weighted ER": "weighted_er", "Böhning": "boehning"}
+METHODS: tuple[str, ...] = (
+    *MEAN_FIELDS,
+    "maximum likelihood",
+    "maximum likelihood + penalty",
+    "maximum likelihood + true prior",
+    "ER, no rule to stop",
+    "ER",
+    "weighted ER",
+    "Böhning",
+    "ER, stopped by validation",
+    "weighted ER, stopped by validation",
+    "Böhning, stopped by validation",
+)
+WEIGHTED_AT = (2.0,)
+#: Those of the map over strength and samples.
+MAPPED = ("ER", "maximum likelihood + penalty", "maximum likelihood", "naive mean field")
+
+
+def network(g: float, size: int, length: int, draw: int) -> tuple[torch.Tensor, ...]:
+    """True couplings and a series: the states, and for each the state that follows."""
+    true = ising.couplings(size, g, seed=1000 + draw)
+    series = ising.simulate(true, length, seed=draw)
+    return true, series[:-1], series[1:]
+
+
+def infer(
+    method: str,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    g: float,
+    *,
+    updates: int = 1000,
+) -> torch.Tensor:
+    """The couplings that a method of `METHODS` infers; `g` is told to the true prior alone."""
+    if method in MEAN_FIELDS:
+        return mean_field(x, y, **MEAN_FIELDS[method])
+    if method.startswith("maximum likelihood"):
+        penalty: dict[str, Any] = {"": 0.0, " + penalty": "cv", " + true prior": x.shape[1] / g**2}
+        kind = method.removeprefix("maximum likelihood")
+        return maximum_likelihood(x, y, penalty=penalty[kind])
+    update, _, stop = method.partition(", ")
+    rule, most = UPDATES[update], 3 * updates if update == "Böhning" else updates
+    if stop == "stopped by validation":
+        most = _updates_by_validation(x, y, rule, most)
+    return _fit(x, y, rule, None if stop else "discrepancy", most).weight
+
+
+def _fit(x, y, rule, stop, updates, watch=None):
+    how = {"rule": rule, "stop": stop, "updates": updates, "watch": watch}
+    return single_layer_fit(x, y, fit_intercept=False, **how)
+
+
+def _updates_by_validation(x, y, rule, most):
+    """How many updates predict the last fifth of the series best, of all spins together."""
+    cut = len(x) * 4 // 5
+    likelihood = []
+
+    def judge(weight, bias):
+        fields = x[cut:] @ weight
+        likelihood.append(-float(torch.nn.functional.softplus(-2 * y[cut:] * fields).mean()))
+
+    # Weighted ER's curve is flat from sixty updates on, and each costs.
+    most = min(60, most) if rule == "weighted_er" else most
+    _fit(x[:cut], y[:cut], rule, None, most, judge)
+    return int(np.argmax(likelihood)) + 1
+
+
+@kept
+def inferred(
+    *, method: str, g: float, size: int, length: int, draw: int, updates: int = 1000
+) -> list[dict]:
+    """Mean squared error of the couplings, their slope against the true ones, and seconds."""
+    true, x, y = network(g, size, length, draw)
+    begin = time.perf_counter()
+    found = infer(method, x, y, g, updates=updates)
+    seconds = time.perf_counter() - begin
+    slope = float((found * true).sum() / true.square().sum())
+    error = float((found - true).square().mean())
+    return [{"method": method, "mse": error, "slope": slope, "seconds": seconds}]
+
+
+def compared(*, g: float, draw: int, size: int, length: int, updates: int = 1000) -> list[dict]:
+    """All methods on one network; weighted ER, by far the slowest, at `WEIGHTED_AT` only."""
+    where: dict[str, Any] = {
+        "g": g,
+        "draw": draw,
+        "size": size,
+        "length": length,
+        "updates": updates,
+    }
+    wanted = [each for each in METHODS if g in WEIGHTED_AT or not each.startswith("weighted")]
+    return [row for method in wanted for row in inferred(method=method, **where)]
+
+
+def mapped(*, g: float, ratio: int, draw: int, size: int, updates: int = 1000) -> list[dict]:
+    """The methods of the map on one network, with `ratio` samples for each spin."""
+    where: dict[str, Any] = {
+        "g": g,
+        "draw": draw,
+        "size": size,
+        "length": ratio * size,
+        "updates": updates,
+    }
+    return [row for method in MAPPED for row in inferred(method=method, **where)]
+
+
+@kept
+def path(
+    *, rule: str, g: float, size: int, length: int, draw: int, updates: int = 300
+) -> list[dict]:
+    """Error of the couplings and training discrepancy after each update, means over spins.
+
+    With nothing to stop it; `stopped` and `at`: after how many the rule stops, a mean over spins
+    (each by itself; at the latest after `updates`), and the error then.
+    """
+    true, x, y = network(g, size, length, draw)
+    error: list[float] = []
+
+    def watch(weight, bias):
+        error.append(float((weight - true).square().mean()))
+
+    found = _fit(x, y, rule, None, updates, watch)
+    stopped = _fit(x, y, rule, "discrepancy", updates)
+    row: dict[str, Any] = {
+        "error": error,
+        "discrepancy": [float(d.mean()) for d in found.discrepancy],
+    }
+    row |= {"stopped": float(stopped.updates.double().mean())}
+    return [row | {"at": float((stopped.weight - true).square().mean())}]
+
+
+@kept
+def unstopped(*, g: float, size: int, length: int, draw: int, updates: int) -> list[dict]:
+    """How many spins ER's rule does not stop within so many updates."""
+    _, x, y = network(g, size, length, draw)
+    made = _fit(x, y, "er", "discrepancy", updates).updates
+    return [{"unstopped": int((made == updates).sum()), "spins": len(made)}]
+
+
+@kept
+def hidden(
+    *, guess: int, true_count: int, g: float, size: int, length: int, seed: int, sweeps: int = 100
+) -> list[dict]:
+    """ER with `guess` hidden spins where the last `true_count` of the network are never seen.
+
+    The discrepancy that counts them, the error of the couplings between seen spins and, where the
+    guess is right, the share of hidden states recovered.
+    """
+    true = ising.couplings(size, g, seed=1000 + seed)
+    series = ising.simulate(true, length, seed=seed)
+    seen = size - true_count
+    found = infer_hidden(series[:, :seen], guess, sweeps=sweeps, seed=seed)
+    wrong = found.weight[:seen, :seen] - true[:seen, :seen]
+    right = guess == true_count
+    row: dict[str, Any] = {"discrepancy": found.discrepancy[-1]}
+    row |= {"seen mse": float(wrong.square().mean())}
+    return [row | {"recovery": recovery(found.spins, series[:, seen:]) if right else None}]
+
+
+def committed_paths() -> list[dict]:
+    """The rows of `path` that the full profile recorded: N = 100, first draw, 300 updates."""
+    file = ROOT / "results" / "full" / "10_network_inference.json"
+    return json.loads(file.read_text(encoding="utf-8"))["recorded"]["paths"]
+
+
+#: Each update stopped in three ways: never (where the difference ends at maximum likelihood), by
+#: ER's rule, by validation.
+WAYS = {
+    "ER": ["ER, no rule to stop", "ER", "ER, stopped by validation"],
+    "Böhning": ["maximum likelihood", "Böhning", "Böhning, stopped by validation"],
+}
+NAMES = {"ER": "by the ratio (ER)", "Böhning": "by the difference"}
+LOOKS = {"ER": plots.look("ER"), "Böhning": plots.look("gradient descent")}
+
+
+def draw_stops(axes: Axes, table: pd.DataFrame) -> None:
+    """Error of the two updates by what stops them, at one strength; dotted, with a penalty."""
+    table = table.assign(error=1000 * table.mse)
+    penalty = table.error[table.method == "maximum likelihood + penalty"].mean()
+    axes.axhline(penalty, color=plots.GREY, linestyle=":")
+    for update, methods in WAYS.items():
+        places = table.method.map({method: place for place, method in enumerate(methods)})
+        rows = table.assign(stop=places).dropna(subset="stop").to_dict("records")
+        plots.curve(axes, rows, "stop", "error", NAMES[update], **LOOKS[update])
+    axes.set_xticks(range(3), ["never\nstopped", "by ER's\nrule", "by\nvalidation"])
+    axes.set(xlim=(-0.3, 2.3), ylim=(0, None))
+
+
+def draw_path(upper: Axes, lower: Axes, path: dict) -> None:
+    """A row of `path`: the error with a dot where the rule stops, and below the discrepancy."""
+    update = {rule: name for name, rule in UPDATES.items()}[path["rule"]]
+    count, look = range(1, len(path["error"]) + 1), LOOKS[update]
+    upper.plot(count, 1000 * np.array(path["error"]), label=NAMES[update], **look)
+    upper.plot(path["stopped"], 1000 * path["at"], "o", color=look["color"], markersize=7)
+    lower.plot(count, path["discrepancy"], **look)
+    lower.axvline(path["stopped"], linestyle=":", linewidth=1, color=look["color"])
+    upper.set(xscale="log", yscale="log")
+    lower.set(xscale="log", xlabel="updates")
+
+
+def draw_map(axes: Axes, table: pd.DataFrame, rival: str) -> AxesImage:
+    """ER's error over that of `rival`, by strength and samples: geometric means over networks."""
+    where = ["g", "ratio", "draw"]
+    errors = np.log2(table.pivot_table(index=where, columns="method", values="mse"))
+    grid = (errors["ER"] - errors[rival]).groupby(["g", "ratio"]).mean().unstack()
+    image = axes.imshow(grid, vmin=-2, vmax=2, aspect="auto", origin="lower")
+    for (row, column), value in np.ndenumerate(grid):
+        text = f"{2**value:.2f}" if value > -3.3 else "< 0.1"
+        color = "w" if abs(value) > 1.3 else "k"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+    axes.set_xticks(range(grid.shape[1]), grid.columns)
+    axes.set_yticks(range(grid.shape[0]), [f"{strength:g}" for strength in grid.index])
+    axes.set(xlabel="samples for each spin, L / N", ylabel="strength J")
+    axes.grid(False)
+    return image
