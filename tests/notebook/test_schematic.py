@@ -1,11 +1,13 @@
 """The drawing of the method: what it says, and that it can be read."""
 
 import itertools
+import warnings
 
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
 
+from erlib.notebook import plots
 from erlib.notebook.paths import FIGURES
 from erlib.notebook.schematic import main, schematic
 
@@ -54,6 +56,17 @@ def test_it_brings_its_own_white_ground(drawing):
     assert drawing.get_facecolor() == (1, 1, 1, 1)
 
 
+def test_it_can_be_saved_again_in_the_style_of_the_figures(tmp_path):
+    with plt.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("error")  # constrained layout has nothing to lay out here
+        plots.use_style()
+        figure = schematic()
+        for name in ("one.png", "two.png"):
+            figure.savefig(tmp_path / name, dpi=50)
+    plt.close(figure)
+
+
+@pytest.mark.slow
 def test_the_committed_picture_is_this_one(tmp_path):
     main(tmp_path / "again.png")
     again, committed = (

@@ -53,7 +53,7 @@ def test_gradient_descent_goes_downhill_and_all_begin_alike():
 
 
 def test_er_leads_at_first_and_gradient_descent_in_the_end():
-    er, descent = errors("ER", (1, 50)), errors("gradient descent", (1, 50))
+    er, descent = errors("ER", (1, 50), 3), errors("gradient descent", (1, 50), 3)
     assert er[0] < descent[0] - 5
     assert descent[1] < er[1] - 0.5
 
