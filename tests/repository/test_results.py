@@ -8,7 +8,6 @@ import json
 import os
 
 import pytest
-import torch
 from finished_runs import read_rows
 
 import erlib
@@ -18,6 +17,7 @@ from erlib.notebook import paths
 from erlib.notebook.curves import Curve
 from erlib.notebook.tables import select
 from erlib.sequential import sequential_fit
+from erlib.studies import training
 
 IMAGES = 0.003  # of the test images may change sides
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
     "ERLIB_DATA" not in os.environ, reason="ERLIB_DATA names no folder with the real data sets"
 )
 CURVES = paths.RESULTS / "06_training_curves.curves.csv"
-collected = pytest.mark.skipif(not CURVES.is_file(), reason="04 has no full results yet")
+collected = pytest.mark.skipif(not CURVES.is_file(), reason="06 has no full results yet")
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +47,30 @@ def test_one_update(mnist):
 
 
 @collected
-def test_one_update_with_few_labels(mnist):
-    (row,) = select(
-        read_rows(paths.RESULTS / "06_training_curves.few_labels.csv"),
-        arm="one update, wide, readout ridge 0.1",
-        labels=100,
-        seed=0,
-    )
-    order = torch.randperm(len(mnist.y_train), generator=torch.Generator().manual_seed(0))
-    chosen = torch.cat([order[mnist.y_train[order] == label][:100] for label in range(10)])
-    wide = committed("06_training_curves")["wide"]
-    net = ERNetwork.dense([784, wide, 10], hidden_bias=True, seed=0)
-    net.one_update(mnist.x_train[chosen], mnist.y_train[chosen], readout_ridge=0.1)
-    assert net.score(mnist.x_test, mnist.y_test) == pytest.approx(row["accuracy"], abs=IMAGES)
+@pytest.mark.parametrize(
+    "arm, labels", [("one update, wide, readout ridge 0.1", 100), ("Adam", 10)]
+)
+def test_few_labels(arm, labels):
+    table = read_rows(paths.RESULTS / "06_training_curves.few_labels.csv")
+    (row,) = select(table, arm=arm, labels=labels, seed=0)
+    settings = committed("06_training_curves")
+    common = {name: settings[name] for name in ("dataset", "passes", "batch", "er_batch", "dtype")}
+    width = settings["wide" if "wide" in arm else "hidden"]
+    rate = (0.003,)  # Adam's, the best of the table of tuning
+    (found,) = training.with_few(arm=arm, labels=labels, seed=0, width=width, rate=rate, **common)
+    assert found["accuracy"] == pytest.approx(row["accuracy"], abs=IMAGES)
+
+
+@collected
+def test_the_rate_that_loses_most():
+    table = read_rows(paths.RESULTS / "06_training_curves.sensitivity.csv")
+    (row,) = select(table, choice="Adam: learning rate", factor=0.01, seed=0)
+    settings = committed("06_training_curves")
+    common = {name: settings[name] for name in ("dataset", "passes", "batch", "er_batch", "dtype")}
+    common |= {"width": settings["hidden"], "images_used": settings["study_images"]}
+    choice = {"choice": row["choice"], "factor": row["factor"], "rate": (0.003,)}
+    (found,) = training.off_by(**choice, seed=0, **common)
+    assert found["accuracy"] == pytest.approx(row["accuracy"], abs=IMAGES)
 
 
 def first_updates(net, data, rows, per_pass, **settings):
