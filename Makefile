@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce check lint test full lab refresh readme bench comparison clean distclean
+.PHONY: help reproduce check lint test full lab refresh results bench comparison clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -37,8 +37,8 @@ lab: $(INSTALLED) ## open the notebooks in JupyterLab
 refresh: $(INSTALLED) ## renew the stored outputs of all notebooks
 	$(BIN)/erlib refresh
 
-readme: $(INSTALLED) ## write the collected results into the table of README.md
-	$(BIN)/erlib readme
+results: $(INSTALLED) ## write the published results into the tables of docs/results.md
+	$(BIN)/erlib results
 
 bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time to an accuracy
 	$(BIN)/python benchmarks/one_update.py

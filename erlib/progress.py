@@ -1,5 +1,6 @@
 """Progress of long work: a bar or a line that is renewed on a terminal, plain lines elsewhere."""
 
+import os
 import shutil
 import sys
 import threading
@@ -12,13 +13,19 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+#: Environment variable that, set to "off", silences `progress`: where outputs are compared.
+VARIABLE = "ERLIB_PROGRESS"
+
 
 def progress(items: Sequence[T], label: str, every: float = 10.0) -> Iterator[T]:
     """Yield from the sequence `items`, telling how far it has come on standard error.
 
     A terminal shows a bar; anywhere else a plain line appears at most once in `every` seconds, so a
-    short loop is silent and a log is not flooded.
+    short loop is silent and a log is not flooded. With ``ERLIB_PROGRESS=off`` nothing is told.
     """
+    if os.environ.get(VARIABLE) == "off":
+        yield from items
+        return
     if sys.stderr.isatty():
         yield from tqdm(items, desc=label, leave=False)
         return

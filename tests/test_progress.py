@@ -17,6 +17,12 @@ def test_a_short_loop_is_silent_and_a_long_one_tells_how_far_it_is(capsys):
     assert lines == [f"letters: {n} of 3, 0 s" for n in (1, 2, 3)]
 
 
+def test_it_is_off_where_outputs_are_compared(capsys, monkeypatch):
+    monkeypatch.setenv("ERLIB_PROGRESS", "off")
+    assert list(progress([1, 2], "fit", every=0)) == [1, 2]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_line_appears_at_most_once_in_the_time_between(capsys, monkeypatch):
     seconds = itertools.count(0, 4)  # at the start, then after each item
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))

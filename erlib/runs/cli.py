@@ -304,11 +304,11 @@ def status(folder: str | None, check: bool) -> None:
 
 
 @main.command()
-def readme() -> None:
-    """Write the published results into the tables of README.md."""
-    from . import readme
+def results() -> None:
+    """Write the published results into the tables of docs/results.md."""
+    from . import results_page
 
-    click.echo("README.md renewed" if readme.renew() else "README.md is up to date")
+    click.echo(f"docs/results.md {'renewed' if results_page.renew() else 'is up to date'}")
 
 
 @main.command()

@@ -1,6 +1,5 @@
 """Renew the outputs that are committed with the notebooks."""
 
-import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +9,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from ..notebook import paths
 from ..notebook.record import CHANNEL, write_atomically
+from ..progress import VARIABLE as OFF
 from .execute import NotebookFailed, execute
 from .overview import Overview
 from .plan import Run
@@ -23,7 +24,8 @@ def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
     the ids of those that failed.
 
     A notebook that fails keeps the outputs it had.  Only outputs and execution counts change; time
-    stamps, papermill's marks and versions are left out.
+    stamps, papermill's marks and versions are left out.  A picture of the name of one in ``figures/``
+    takes its place.
     """
     failed, overview = [], Overview(runs)
     with overview.beating():
@@ -43,14 +45,17 @@ def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
 def _refresh_one(notebook: Path, cell_started: Callable, timeout: float | None) -> None:
     before = notebook.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
+        figures = Path(scratch, "figures")
+        variables = {CHANNEL: Path(scratch, "channel.jsonl"), "ERLIB_FIGURES": figures, OFF: "off"}
         executed = execute(
             notebook,
             Path(scratch, notebook.name),
             parameters={},
-            variables={CHANNEL: Path(scratch, "channel.jsonl"), "ERLIB_FIGURES": ""},
+            variables=variables,
             timeout=timeout,
             cell_started=cell_started,
         )
+        drawn = {file.name: file.read_bytes() for file in figures.glob("*.png")}
     if notebook.read_bytes() != before:
         message = "the notebook was changed while it ran; its new state is kept"
         raise NotebookFailed("-", notebook.name, "not stored", message)
@@ -61,15 +66,11 @@ def _refresh_one(notebook: Path, cell_started: Callable, timeout: float | None) 
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            outputs = [output for output in _merged(done.outputs) if not _is_progress(output)]
-            cell.execution_count, cell.outputs = done.execution_count, outputs
+            cell.execution_count, cell.outputs = done.execution_count, _merged(done.outputs)
     write_atomically(notebook, nbformat.writes(clean).rstrip("\n") + "\n")
-
-
-def _is_progress(output: NotebookNode) -> bool:
-    """Lines of `erlib.progress` alone: how slow the machine was is nothing to keep."""
-    lines = output.get("text", "").splitlines() if output.get("name") == "stderr" else []
-    return bool(lines) and all(re.fullmatch(r".*: \d+ of \d+, \d+ s", line) for line in lines)
+    for name, picture in drawn.items():
+        if (paths.FIGURES / name).is_file():
+            write_atomically(paths.FIGURES / name, picture)
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:

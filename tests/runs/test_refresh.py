@@ -15,7 +15,11 @@ def test_refresh_stores_clean_outputs(place):
     notebook = write_notebook(
         "01_a",
         "import os\nprint('one', flush=True)\nprint('two', flush=True)\nn",
-        "assert not os.environ['ERLIB_FIGURES']  # a notebook carries its own pictures",
+        "import pathlib\n"
+        "folder = pathlib.Path(os.environ['ERLIB_FIGURES'])\nfolder.mkdir(exist_ok=True)\n"
+        "_ = [(folder / f'01_{n}.png').write_text('new') for n in 'ab']\n"
+        "from erlib.progress import progress\n"
+        "assert list(progress([1, 2], 'slow here: nothing to keep', every=0)) == [1, 2]",
         parameters="n = 3",
     )
     before = nbformat.read(notebook, 4)
@@ -25,7 +29,11 @@ def test_refresh_stores_clean_outputs(place):
     before.cells[2].metadata.tags = ["keep-me"]
     nbformat.write(before, notebook)
 
+    paths.FIGURES.mkdir(exist_ok=True)
+    (paths.FIGURES / "01_a.png").write_text("old")
     assert refresh(plan()) == []
+    assert [file.name for file in paths.FIGURES.iterdir()] == ["01_a.png"]
+    assert (paths.FIGURES / "01_a.png").read_text() == "new"
     after = nbformat.read(notebook, 4)
     assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
     assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
@@ -38,6 +46,7 @@ def test_refresh_stores_clean_outputs(place):
     ]
     assert after.metadata.keys() == {"kernelspec", "language_info"}
     assert after.metadata.kernelspec.name == "python3"
+    assert after.cells[3].outputs == []
     stream, value = after.cells[2].outputs
     assert stream.text == "one\ntwo\n" and value.data["text/plain"] == "3"
 

@@ -1,4 +1,4 @@
-"""The results tables of README.md, made from the committed results and from nothing else."""
+"""The tables of docs/results.md, made from the committed results and from nothing else."""
 
 import functools
 import json
@@ -143,25 +143,56 @@ def inference_table(runs: list[Files]) -> Lines:
     return lines
 
 
+def joint_table(folder: Path | None = None) -> str:
+    """Joint ER beside Adam, paired by seed, of all networks of benchmarks/any_module.py."""
+    file = (folder or paths.RESULTS.parent) / "benchmarks" / "any_module.csv"
+    if not file.is_file():
+        return "*Not collected yet: `python benchmarks/any_module.py test`.*"
+    rows = pd.read_csv(file).query("part == 'test'")
+    head = [
+        "data set",
+        "network",
+        "passes",
+        "joint ER: test accuracy, %",
+        "Adam",
+        "paired",
+        "seeds",
+    ]
+    lines = []
+    for (data, network, passes), group in rows.groupby(["data", "network", "passes"], sort=False):
+        by_seed = group.pivot(index="seed", columns="method", values="accuracy")
+        er, adam = (by_seed.get(method, pd.Series(dtype=float)) for method in ("ER", "Adam"))
+        shown = [percent(of.dropna(), digits=2) if len(of.dropna()) else "" for of in (er, adam)]
+        paired = (er - adam).dropna()
+        gain = percent(paired, signed=True, digits=2) if len(paired) else ""
+        seeds = " and ".join(str(n) for n in sorted({er.count(), adam.count()}, reverse=True))
+        lines.append([data, network, passes, *shown, gain, seeds])
+    commits = ", ".join(sorted(rows.commit.str.rstrip("+").unique()))
+    note = "`python benchmarks/any_module.py test` and `long`, one thread a training; mean ± 95 % "
+    note += f"interval over seeds, differences in points and paired by seed; commits {commits}."
+    return markdown(head, lines) + "\n\n" + note
+
+
 TABLES = {
     "one update": one_update_table,
     "training": training_table,
     "convolution": convolution_table,
+    "joint": joint_table,
     "network inference": inference_table,
 }
 BEGIN = {name: f"<!-- results: {name} -->" for name in TABLES}
 
 
 def with_results(text: str, name: str, table: str) -> str:
-    """README's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
+    """The page's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
     marks = re.compile(f"{re.escape(BEGIN[name])}.*?{re.escape(END)}", re.DOTALL)
     if len(marks.findall(text)) != 1:
-        raise ValueError(f"README.md: expected one block from {BEGIN[name]} to {END}")
+        raise ValueError(f"docs/results.md: expected one block from {BEGIN[name]} to {END}")
     return marks.sub(lambda _: f"{BEGIN[name]}\n{table}\n{END}", text)
 
 
 def renewed(text: str) -> str:
-    """README's `text` with all blocks as the present results have them.
+    """The page's `text` with all blocks as the present results have them.
 
     Raises FileNotFoundError if there are none.
     """
@@ -173,8 +204,8 @@ def renewed(text: str) -> str:
 
 
 def renew(path: Path | None = None) -> bool:
-    """Write the present results into README.md; returns whether that changed it."""
-    path = path or paths.ROOT / "README.md"
+    """Write the present results into docs/results.md; returns whether that changed it."""
+    path = path or paths.ROOT / "docs" / "results.md"
     old = path.read_text(encoding="utf-8")
     new = renewed(old)
     if new != old:

@@ -1,11 +1,11 @@
-"""README.md says what the committed results say."""
+"""docs/results.md says what the committed results say."""
 
 import json
 
 import pytest
 
 from erlib.notebook import paths
-from erlib.runs import readme
+from erlib.runs import results_page
 from erlib.runs.publish import publish
 
 
@@ -117,20 +117,20 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_readme_and_committed_results_agree():
-    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.renewed(text) == text, "run `erlib readme`"
+def test_page_and_committed_results_agree():
+    text = (paths.ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert results_page.renewed(text) == text, "run `erlib results`"
 
 
 def test_table_is_made_of_the_rows(results):
-    line = cells(readme.one_update_table(results).splitlines()[2])
+    line = cells(results_page.one_update_table(results).splitlines()[2])
     assert line[:4] == ["toy", "dense, 30", "96.00 ± 0.00", "1.5"]
     assert [cell.split()[0] for cell in line[4:9]] == ["+2.00", "+0.50", "-0.20", "95.00", "+1.00"]
     assert line[9] == "", "nothing was settled: an empty cell"
 
 
 def test_training_table_has_the_last_point_of_each_seed(curves):
-    lines = [cells(line) for line in readme.training_table(curves).splitlines()[2:6]]
+    lines = [cells(line) for line in results_page.training_table(curves).splitlines()[2:6]]
     assert [line[:3] for line in lines] == [
         ["toy", "50", "ER"],
         ["toy", "50", "Adam (1 seed)"],
@@ -141,7 +141,7 @@ def test_training_table_has_the_last_point_of_each_seed(curves):
 
 
 def test_convolution_table_has_the_front_end_and_the_last_points(convolution):
-    lines = [cells(line) for line in readme.convolution_table(convolution).splitlines()[2:6]]
+    lines = [cells(line) for line in results_page.convolution_table(convolution).splitlines()[2:6]]
     assert lines[0][:3] == ["toy", "8 fixed filters", "one update, images as they are"]
     assert lines[0][3:] == ["70.00 ± 0.00", "1", "3"]
     assert lines[1][3] == "71.00 ± 0.00; 72.00 ± 0.00"
@@ -164,7 +164,7 @@ def test_what_a_further_run_repeats_is_shown_once(convolution):
     front[0] |= {"features": 128, "seconds": 5.0}
     tables = {"curves": again, "front_end": front, "second_layer": second}
     collect("07_convolution.more", given, tables, convolution)
-    table = readme.convolution_table(convolution)
+    table = results_page.convolution_table(convolution)
     rows = [cells(line) for line in table.splitlines()[2:] if line.startswith("|")]
     trained = [row[2:5] for row in rows if row[1] == "small, 3-4"]
     assert [row[0] for row in trained] == ["sequential ER", "tuned (1 seed)"]
@@ -173,38 +173,55 @@ def test_what_a_further_run_repeats_is_shown_once(convolution):
 
 
 def test_inference_table_has_each_method_and_strength(inference):
-    head, _, *lines = map(cells, readme.inference_table(inference).splitlines()[:4])
+    head, _, *lines = map(cells, results_page.inference_table(inference).splitlines()[:4])
     assert head == ["1000 × squared error", "g = 1", "g = 2", "seconds, g = 2"]
     # Of two values the interval is 12.7 times half their distance.
     assert lines[0] == ["ER", "1.05 ± 0.64", "2.1 ± 1.3", "0.5"]
     assert lines[1] == ["Newton", "4.5 (3 to 6)", "", ""], "an interval would hold errors below 0"
-    note = readme.inference_table(inference).splitlines()[-2]
+    note = results_page.inference_table(inference).splitlines()[-2]
     assert "`erlib run 10`" in note and "over 2 draws; a CPU, 1 thread, torch" in note
 
 
 def test_tables_name_the_command_the_commit_and_the_machine(convolution):
-    for table, command in zip(readme.TABLES.values(), ("run 4", "run 6", "run 7")):
+    for table, command in zip(results_page.TABLES.values(), ("run 4", "run 6", "run 7")):
         *_, note, hint = table(convolution).splitlines()
         assert f"erlib {command}` (commit abc1234, 2026-11-24)" in note and "erlib status" in hint
         assert "2 seeds" in note and "torch 2.13.0" in note
 
 
-def test_a_changed_result_changes_readme_once(curves, tmp_path, monkeypatch):
+def test_a_changed_result_changes_the_page_once(curves, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", curves)
-    file = tmp_path / "README.md"
-    blocks = "\nbetween\n".join(f"{mark}\nold\n{readme.END}" for mark in readme.BEGIN.values())
+    file = tmp_path / "results.md"
+    blocks = "\nbetween\n".join(
+        f"{mark}\nold\n{results_page.END}" for mark in results_page.BEGIN.values()
+    )
     file.write_text(f"before\n{blocks}\nafter\n")
-    assert readme.renew(file) and not readme.renew(file)
+    assert results_page.renew(file) and not results_page.renew(file)
     assert "96.00" in file.read_text() and "96.50" in file.read_text()
     assert "old" not in file.read_text() and "\nbetween\n" in file.read_text()
     assert file.read_text().startswith("before\n") and file.read_text().endswith("after\n")
 
 
 def test_missing_results_and_marks_are_errors(tmp_path, monkeypatch):
-    for table in readme.TABLES.values():
+    for table in results_page.TABLES.values():
         assert "Not collected yet" in table(tmp_path)
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no results in .*: run `erlib publish`"):
-        readme.renewed("")
+        results_page.renewed("")
     with pytest.raises(ValueError, match="expected one block"):
-        readme.with_results("no marks", "training", "table")
+        results_page.with_results("no marks", "training", "table")
+
+
+def test_joint_table_is_paired_by_seed(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    head = "part,data,network,images,passes,method,setting,value,seed,accuracy,commit\n"
+    rows = ["ER,,,0,0.8", "ER,,,1,0.9", "Adam,,,0,0.7", "Adam,,,1,0.7", "Adam,,,2,0.1"]
+    lines = [f"test,toy,small,0,5,{row},abc+" for row in rows] + [
+        "validation,toy,small,0,5,ER,share,1,0,0.1,abc"
+    ]
+    (tmp_path / "benchmarks/any_module.csv").write_text(head + "\n".join(lines))
+    table = results_page.joint_table(tmp_path)
+    line = cells(table.splitlines()[2])
+    assert line[:3] == ["toy", "small", "5"] and line[3].startswith("85.00 ±")
+    assert line[5].startswith("+15.00 ±") and line[6] == "3 and 2"
+    assert table.splitlines()[-1].endswith("commits abc.")
