@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "baselines": {""},
     "data": {"notebook"},
     "notebook": set(),
-    "studies": {"", "baselines", "data", "notebook"},
+    "studies": {"", "baselines", "data", "inference", "notebook", "theory"},
     "runs": {"notebook", "data"},
 }
 #: Modules of the top that any room may use: they say how far something is, and where it is found.
