@@ -68,7 +68,7 @@ STEPS = (1, 2, 3, 5, 10, 20, 30, 40, 50, 100)
 DAMPINGS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 #: Shares of the changes at which the loss is looked at.
 LINE = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-#: By depth: a method, an inverse and a start of `network`. The last three columns of controls take
+#: By depth: a method, an inverse and a start of `network`. Three controls take
 #: the small singular values away: damping, orthogonal weights, widths that shrink.
 DEEP = {
     "plain ER, pinv": ("plain ER", "pinv", "drawn"),
