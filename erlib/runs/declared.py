@@ -178,9 +178,21 @@ def _statements(notebook: Path) -> Iterator[ast.stmt]:
     for cell in cells(notebook):
         if cell.cell_type == "code" and "parameter" in cell.source:
             try:
-                yield from parsed(cell.source)[0]
+                for statement in parsed(cell.source)[0]:
+                    yield from _one_by_one(statement)
             except (SyntaxError, ValueError):
                 continue
+
+
+def _one_by_one(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """``a, b = x, y`` as ``a = x`` and ``b = y``; any other statement as it is."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Tuple):
+        (*_, target), values = statement.targets, statement.value.elts
+        if isinstance(target, ast.Tuple) and len(target.elts) == len(values):
+            for name, value in zip(target.elts, values):
+                yield ast.copy_location(ast.Assign([name], value), statement)
+            return
+    yield statement
 
 
 def _rule(statement: ast.stmt) -> tuple[str, ast.Call | None]:

@@ -24,8 +24,8 @@ def refresh(runs: Sequence[Run], *, timeout: float | None = None) -> list[str]:
     the ids of those that failed.
 
     A notebook that fails keeps the outputs it had.  Only outputs and execution counts change; time
-    stamps, papermill's marks and versions are left out.  A picture of the name of one in ``figures/``
-    takes its place.
+    stamps, papermill's marks and versions are left out.  A picture of the name of one in
+    ``figures/`` takes its place.
     """
     failed, overview = [], Overview(runs)
     with overview.beating():

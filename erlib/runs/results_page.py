@@ -184,7 +184,7 @@ BEGIN = {name: f"<!-- results: {name} -->" for name in TABLES}
 
 
 def with_results(text: str, name: str, table: str) -> str:
-    """The page's `text` with `table` in the block called `name`; ValueError if a mark is missing."""
+    """The page's `text` with `table` in the block `name`; ValueError if a mark is missing."""
     marks = re.compile(f"{re.escape(BEGIN[name])}.*?{re.escape(END)}", re.DOTALL)
     if len(marks.findall(text)) != 1:
         raise ValueError(f"docs/results.md: expected one block from {BEGIN[name]} to {END}")

@@ -3,9 +3,12 @@
 import time
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional
+
+import erlib
 
 from .. import checks
 from ..arithmetic import own_arithmetic
@@ -15,6 +18,7 @@ from ..convolutional import convolutional
 from ..data.named import Dataset
 from ..er import ER
 from ..progress import progress
+from ..regress import regress
 
 BATCH = 128
 RATE = 0.0015  # Adam's, chosen on validation splits (results/benchmarks/cifar10_long.csv)
@@ -160,3 +164,49 @@ def accuracy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     )
     module.train(training)
     return right / len(y)
+
+
+def by_pass(rows: pd.DataFrame) -> pd.DataFrame:
+    """The curves of a table of benchmarks/any_module.py: a row a pass, with its error in %."""
+    found = [
+        {
+            "method": row.method,
+            "seed": row.seed,
+            "passes": number,
+            "error": 100 * (1 - float(right)),
+        }
+        for row in rows.itertuples()
+        for number, right in enumerate(row.curve.split(), 1)
+    ]
+    return pd.DataFrame(found)
+
+
+def live(*, dataset: str, network: str, method: str, seed: int, **how: Any) -> list[dict]:
+    """The test accuracy after each pass of joint ER, or of Adam at a rate that is not tuned."""
+    data = erlib.load(dataset, dtype=torch.float64)
+    settings = how | ({"rate": 0.003} if method == "Adam" else {})
+    curve = trained(data, network, method.removeprefix("joint "), seed=seed, **settings).curve
+    return [{"pass": number, "accuracy": right} for number, right in enumerate(curve, 1)]
+
+
+def lengths(*, dataset: str, penalty: str, samples: int, seed: int) -> list[dict]:
+    """The best length of a regression's answer, on its own batch and on 400 other images.
+
+    The images answer a linear question of unit size, with as much noise. The penalty is 0.01 of the
+    mean square of the inputs, and with ``d / n`` that beside it.
+    """
+    checks.choice("penalty", penalty, ("0.01", "d / n"))
+    images, random = erlib.load(dataset, dtype=torch.float64).x_train.flatten(1), generator(seed)
+    x = images[torch.randperm(len(images), generator=random)[: samples + 400]]
+    x = x - x.mean(0)
+    signal = x @ torch.randn(x.shape[1], 10, generator=random, dtype=x.dtype)
+    signal = signal / signal.square().mean().sqrt()
+    asked = signal + torch.randn(signal.shape, generator=random, dtype=x.dtype)
+    own, fresh = slice(samples), slice(samples, None)
+    ridge = 0.01 + (x.shape[1] / samples if penalty == "d / n" else 0)
+    weight, _ = regress(x[own], asked[own], fit_intercept=False, ridge=ridge)
+    caused = x @ weight
+    return [
+        {"of": of, "length": float((caused[p] * asked[p]).sum() / caused[p].square().sum())}
+        for of, p in (("own", own), ("fresh", fresh))
+    ]

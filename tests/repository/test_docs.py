@@ -23,7 +23,7 @@ def commands(verb):
 def test_a_sweep_can_be_planned_as_it_stands(words, monkeypatch, tmp_path):
     monkeypatch.chdir(paths.ROOT)
     shown = CliRunner().invoke(main, [*words, "--dry-run", "--out", str(tmp_path)])
-    wrong = "widhts" in words[-1] or "ridge=-1" in words[-1]  # shown with its message
+    wrong = "widhts" in words[-1] or "filters=0" in words[-1]  # shown with its message
     assert shown.exit_code == (2 if wrong else 0), shown.output
     if wrong:
         message = shown.output.strip().splitlines()[-1].split(";")[0]

@@ -1,4 +1,4 @@
-"""Numbers that are written into README by hand are those of the committed tables."""
+"""Numbers that are written into README and docs by hand are those of the committed tables."""
 
 import pytest
 from finished_runs import read_rows
@@ -7,6 +7,7 @@ from erlib.notebook import paths
 from erlib.notebook.tables import gains, mean_interval, percent, select
 
 README = " ".join((paths.ROOT / "README.md").read_text("utf-8").split())
+RESULTS = " ".join((paths.ROOT / "docs/results.md").read_text("utf-8").split())
 CONVOLUTION = ("07_convolution", "07_convolution.fashion_mnist", "07_convolution.cifar10")
 MORE = "07_convolution.fashion_mnist_more"
 
@@ -25,7 +26,7 @@ def accuracies(rows, **where):
 
 
 def test_accuracies_of_tables_are_those_of_their_folds():
-    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / "docs/tabular.md").read_text(encoding="utf-8")
     shown = text.split("<!-- accuracy of tables -->")[1].split("<!-- end -->")[0]
     head, _, *lines = (
         [c.strip() for c in t.strip("|").split("|")] for t in shown.split("\n")[1:-1]
@@ -43,9 +44,9 @@ def test_accuracies_of_tables_are_those_of_their_folds():
 @pytest.mark.parametrize("run", CONVOLUTION)
 def test_second_layer(run):
     rows = table(f"{run}.second_layer")
-    assert f"{percent(accuracies(rows, arm='sequential ER'), digits=2)} %" in README
+    assert f"{percent(accuracies(rows, arm='sequential ER'), digits=2)} %" in RESULTS
     er, random = (mean_interval(accuracies(rows, arm=arm))[0] for arm in ("ER", "random"))
-    assert f"{100 * er:.2f} against {100 * random:.2f} %" in README
+    assert f"{100 * er:.2f} against {100 * random:.2f} %" in RESULTS
 
 
 def test_91_of_fashion_mnist():
@@ -53,9 +54,9 @@ def test_91_of_fashion_mnist():
     fixed = table(f"{MORE}.second_layer")
     for name, rows in (("deep network", deep), ("512 fixed filters", fixed)):
         shown = percent(accuracies(rows, arm="sequential ER"), digits=2)
-        assert f"{name} ({shown})" in README
+        assert f"{name} ({shown})" in RESULTS
     behind = [percent(gains(rows, "Adam", "sequential ER"), digits=2) for rows in (small, deep)]
-    assert "in the small network by {} points, in the deep one by {}.".format(*behind) in README
+    assert "in the small network by {} points, in the deep one by {}.".format(*behind) in RESULTS
 
 
 def test_24_passes_of_cifar_10():
@@ -70,5 +71,12 @@ def test_24_passes_of_cifar_10():
         return f"{fitted:.1f}", percent(accuracies(found), digits=2)
 
     said = "on {} % of the training images and {} % of the test".format(*shown("sequential ER"))
-    assert said in README
-    assert "Adam on {} and {} (three seeds".format(*shown("Adam")) in README
+    assert said in RESULTS
+    assert "Adam on {} and {} (three seeds".format(*shown("Adam")) in RESULTS
+
+
+def test_joint_er_on_cifar_10():
+    rows = read_rows(paths.ROOT / "results/benchmarks/any_module.csv")
+    rows = select(rows, part="test", data="cifar10-jpeg", network="deeper", passes=8)
+    er, adam = (mean_interval(accuracies(rows, method=of))[0] for of in ("ER", "Adam"))
+    assert f"joint ER, our variant, is at {100 * er:.1f} %, Adam at {100 * adam:.1f}" in README

@@ -210,3 +210,12 @@ def test_what_was_injected_counts_as_the_defaults(place):
     lost.refuse_to_lose({"n": 1})
     with pytest.raises(ValueError, match=r"n = \{1\} would be lost"):
         lost.refuse_to_lose({"rate": 1})
+
+
+def test_two_parameters_on_a_line_have_their_own_rules(place):
+    lines = "a, b = parameter(int, a=a, at_least=1), parameter(str, b=b, among=['x', 'y'])"
+    declared = Declared(write_notebook("01_a", lines, parameters="a = 1\nb = 'x'"))
+    with pytest.raises(ValueError, match="a is 0, allowed: an integer, at least 1"):
+        declared.value("a", 0)
+    with pytest.raises(ValueError, match="b is 'z', allowed: one of x, y"):
+        declared.value("b", "z")
