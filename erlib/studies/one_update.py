@@ -70,7 +70,8 @@ def compared(
     * own fields: on its own fields, so that only the penalty acts; no labels;
     * Forward Projection: on random projections of inputs and labels, nothing is handed down;
     * shuffled: on ER's targets, made from the labels of other samples;
-    * ER; and ER and shuffled from a readout scaled to 1e-4.
+    * ER; and ER and shuffled from a readout scaled to 1e-4;
+    * linear: no hidden layer, one least-squares fit.
     """
     data = images(dataset, dtype)
     x, y = data.x_train.flatten(1), data.y_train
@@ -116,7 +117,15 @@ def compared(
             net, begin = start(scale), time.perf_counter()
             net.one_update(x, y, **PENALTIES)
             note(f"ER{ending}", net, time.perf_counter() - begin, more=not ending)
-    return rows
+    return [*rows, {"arm": "linear", "accuracy": linear(dataset, dtype), "seconds": None}]
+
+
+@functools.lru_cache(maxsize=2)
+def linear(dataset: str, dtype: str = "float64") -> float:
+    """Test accuracy of one update without a hidden layer."""
+    data = images(dataset, dtype)
+    net = network(data).one_update(data.x_train.flatten(1), data.y_train, **PENALTIES)
+    return net.score(data.x_test.flatten(1), data.y_test)
 
 
 @kept
