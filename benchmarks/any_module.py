@@ -3,6 +3,7 @@
     python benchmarks/any_module.py validation   how accuracy depends on each setting
     python benchmarks/any_module.py test         all networks and data sets, three seeds
     python benchmarks/any_module.py long         24 passes of CIFAR-10, three seeds
+    python benchmarks/any_module.py ablation     each part of ER taken away, three seeds
     python benchmarks/any_module.py speed        a pass of each method, alternating
 
 Validation: the network `small`, 20,000 training images of CIFAR-10 (moved and mirrored anew in
@@ -31,7 +32,7 @@ import torch
 import erlib
 from erlib import ER
 from erlib.batches import minibatches
-from erlib.studies.any_module import BATCH, RATE, adam, network, trained
+from erlib.studies.any_module import BATCH, PARTS, RATE, adam, network, trained
 
 COLUMNS = ["part", "data", "network", "images", "passes", "method", "setting", "value", "seed"]
 FOUND = ["accuracy", "training", "curve", "seconds", "commit"]
@@ -64,6 +65,15 @@ def validation():
                     continue
                 value = max(1, round(value)) if isinstance(usual, int) else value
                 yield work | {"method": "ER", "setting": setting, "value": f"{value:g}"}
+
+
+def ablation():
+    work = {"part": "validation", "data": "cifar10-jpeg", "network": "small", "images": 20000}
+    work |= {"passes": PASSES["cifar10-jpeg"], "method": "ER"}
+    for seed in range(3):
+        yield work | {"seed": seed, "setting": "", "value": ""}
+        for part in PARTS:
+            yield work | {"seed": seed, "setting": "without", "value": part}
 
 
 def test():
@@ -104,7 +114,8 @@ def one(job, file):
     settings = {}
     if job["setting"]:
         whole = isinstance(SETTINGS.get(job["setting"]), int)
-        settings[job["setting"]] = (int if whole else float)(job["value"])
+        kind = str if job["setting"] == "without" else int if whole else float
+        settings[job["setting"]] = kind(job["value"])
     how = {"passes": job["passes"], "seed": job["seed"], "changed": job["data"].startswith("cifar")}
     try:
         found = trained(data, job["network"], job["method"], **how, **settings)
@@ -176,7 +187,7 @@ def add(file, row, columns):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["validation", "test", "long", "speed"])
+    parser.add_argument("what", choices=["validation", "ablation", "test", "long", "speed"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
@@ -190,7 +201,8 @@ def main():
             known = {tuple(row[name] for name in COLUMNS) for row in csv.DictReader(lines)}
     else:
         file.write_text(",".join(COLUMNS + FOUND) + "\n", encoding="utf-8")
-    jobs = {"validation": validation, "test": test, "long": long}[options.what]()
+    jobs = {"validation": validation, "ablation": ablation, "test": test, "long": long}
+    jobs = jobs[options.what]()
     missing = [job for job in jobs if tuple(str(job[name]) for name in COLUMNS) not in known]
     with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1) as pool:
         pool.starmap(one, [(job, file) for job in missing], chunksize=1)

@@ -148,17 +148,15 @@ class ER:
         for index, (linear, of_map) in enumerate(zip(self.maps, sums)):
             if self.done % self.every == 0 or not linear.taken:
                 linear.look_again(samples, self.memory)
-            linear.factor(self.penalty(linear))
-            answer = linear.regressed(*of_map)
+            answer = self._answer(linear, of_map)
             if self.done % len(self.maps) == index or self.gains[index] is None:
                 self._look_at_gain(index, x[:samples], answer, samples / len(x))
-            arriving = (self.gains[index] or 0.0) * answer.energy
-            length = max(0.0, answer.along / arriving) if arriving > 0 else 0.0
+            length = self._length(index, answer)
             answers[linear] = [length * value for value in answer.change]
             linear.inputs = None
         caused = self._caused(x[:samples], answers)
-        size = self.share * (1 - self.done / self.updates)
-        size *= _best_factor(caused, [part[:samples] for part in wanted])
+        size = self.share * self._decline()
+        size *= self._together(caused, [part[:samples] for part in wanted])
         moves = [size * value for change in answers.values() for value in change]
         if not all(bool(move.isfinite().all()) for move in moves):
             raise ValueError("module: training overflows; a smaller share keeps it bounded")
@@ -243,6 +241,25 @@ class ER:
             raise ValueError(f"module: training overflows, outputs of size {float(h.abs().max())}")
         return self.output.factor(h) * (observed - self.output.f(h))
 
+    def _answer(self, linear: LinearMap, sums: list) -> Answer:
+        """The regression of what is wanted of a map's fields on its inputs."""
+        linear.factor(self.penalty(linear))
+        return linear.regressed(*sums)
+
+    def _length(self, index: int, answer: Answer) -> float:
+        """That with which the answer of a map alone best produces what is wanted of the outputs."""
+        arriving = (self.gains[index] or 0.0) * answer.energy
+        return max(0.0, answer.along / arriving) if arriving > 0 else 0.0
+
+    def _decline(self) -> float:
+        return 1 - self.done / self.updates
+
+    def _together(self, caused: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+        """argmin over s >= 0 of |s caused - wanted|^2."""
+        size = sum(float(c.square().sum()) for c in caused)
+        along = sum(float((c * w).sum()) for c, w in zip(caused, wanted))
+        return max(0.0, along / size) if size else 0.0
+
     def _look_at_gain(self, index: int, x: torch.Tensor, answer: Answer, part: float) -> None:
         """Average the gain of a map with what x, a `part` of the batch, shows of it."""
         linear, before = self.maps[index], self.gains[index]
@@ -269,13 +286,6 @@ class ER:
 
 def _heads(outputs: Any) -> list[torch.Tensor]:
     return [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
-
-
-def _best_factor(caused: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
-    """argmin over s >= 0 of |s caused - wanted|^2."""
-    size = sum(float(c.square().sum()) for c in caused)
-    along = sum(float((c * w).sum()) for c, w in zip(caused, wanted))
-    return max(0.0, along / size) if size else 0.0
 
 
 def _fraction(name: str, value: object) -> float:

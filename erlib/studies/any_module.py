@@ -14,9 +14,11 @@ from .. import checks
 from ..arithmetic import own_arithmetic
 from ..augment import shifts_and_flips
 from ..batches import generator, minibatches
+from ..checks import Array
 from ..convolutional import convolutional
 from ..data.named import Dataset
 from ..er import ER
+from ..linear_maps import Answer, LinearMap
 from ..progress import progress
 from ..regress import regress
 
@@ -116,8 +118,9 @@ def trained(
 ) -> Trained:
     """Train a new `network` on the training images, and tell how it does on the others.
 
-    `method` is ``ER`` or ``Adam``, `settings` are theirs (`erlib.ER`; `rate`). With `changed` each
-    batch is moved by up to two pixels and mirrored anew. Seconds are those of the updates alone.
+    `method` is ``ER`` or ``Adam``, `settings` are theirs (`erlib.ER`, `Without`; `rate`). With
+    `changed` each batch is moved by up to two pixels and mirrored anew. Seconds are those of the
+    updates alone.
     """
     checks.choice("method", method, ("ER", "Adam"))
     x, y = data.x_train, data.y_train
@@ -125,7 +128,8 @@ def trained(
     batches = minibatches(len(x), batch_size, passes, seed)
     augment = shifts_and_flips(shift=2, flip=True, seed=seed) if changed else None
     if method == "ER":
-        step = ER(module, updates=len(batches), **settings).step
+        kind = Without if "without" in settings else ER
+        step = kind(module, updates=len(batches), **settings).step
     else:
         step = adam(module, len(batches), **settings)
     curve, seconds = [], 0.0
@@ -137,6 +141,53 @@ def trained(
         if update % (len(batches) // passes) == 0:
             curve.append(accuracy(module, data.x_test, data.y_test))
     return Trained(module, curve, accuracy(module, x[:SHOWN], y[:SHOWN]), seconds)
+
+
+#: What can be taken from `erlib.ER`, and what stands in its place then.
+PARTS = {
+    "ratio": "the difference of observed and predicted output is wanted of the fields",
+    "regression": "each map moves along its gradient; lengths are regressed all the same",
+    "d / n": "the penalty is that of `ridge` alone",
+    "own lengths": "no answer has a length of its own; one for all is regressed",
+    "common length": "each answer moves in its own length, 1 / maps of it",
+    "decline": "moves stay as large to the end",
+    "memory": "covariances of inputs, and gains, are those of one batch",
+    "soft outputs": "observed outputs of +1 and -1",
+}
+
+
+class Without(ER):
+    """`erlib.ER` without one of its `PARTS`."""
+
+    def __init__(self, module: nn.Module, *, without: str, **settings: Any) -> None:
+        self.without = checks.choice("without", without, PARTS)
+        changed = {"memory": {"memory": 0.0}, "soft outputs": {"code": 1.0}}
+        super().__init__(module, **changed.get(without, {}) | settings)
+
+    def penalty(self, linear: LinearMap) -> float:
+        return self.ridge if self.without == "d / n" else super().penalty(linear)
+
+    def _wanted(self, h: torch.Tensor, y: Array) -> torch.Tensor:
+        wanted = super()._wanted(h, y)
+        return wanted / self.output.factor(h) if self.without == "ratio" else wanted
+
+    def _answer(self, linear: LinearMap, sums: list) -> Answer:
+        if self.without != "regression":
+            return super()._answer(linear, sums)
+        change = [part / linear.count for part in sums]
+        size = sum(float(part.square().sum()) for part in change)  # a gain is by this, then
+        return Answer(change, linear.count * size, linear.count * size)
+
+    def _length(self, index: int, answer: Answer) -> float:
+        return 1.0 if self.without == "own lengths" else super()._length(index, answer)
+
+    def _decline(self) -> float:
+        return 1.0 if self.without == "decline" else super()._decline()
+
+    def _together(self, caused: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+        if self.without == "common length":
+            return 1 / len(self.maps)
+        return super()._together(caused, wanted)
 
 
 def adam(module: nn.Module, updates: int, rate: float = RATE):
