@@ -41,10 +41,11 @@ STEPS = ("gradient step", "gradient step, 1 / penalty")  # in place of the regre
 AT_ONCE = ("plain ER, all else the same, share 1", "plain ER, all else the same", "plain ER")
 #: What each part is worth: the points lost from the second to the first, the first without it.
 PARTS = {
-    "regressed length (1 instead)": ("pinv, fixed factor 1", "sequential ER"),
-    "large penalty (0.3, not 10)": ("small penalty (0.3)", "sequential ER"),
-    "soft outputs (±1, not ±0.8)": ("code 1", "sequential ER"),
     "regression (gradient step)": ("gradient step", "sequential ER"),
+    "soft outputs (±1, not ±0.8)": ("code 1", "sequential ER"),
+    "regressed length (1), pinv": ("pinv, fixed factor 1", "sequential ER"),
+    "regressed length (1), transpose": ("transpose, fixed factor 1", "transpose"),
+    "large penalty (0.3, not 10)": ("small penalty (0.3)", "sequential ER"),
     "first update": ("no smooth start", "sequential ER"),
     "decline": ("no decline", "sequential ER"),
     "pseudo-inverse (transpose)": ("transpose", "sequential ER"),
@@ -164,13 +165,18 @@ def with_factor(
     images: int,
     passes: int,
     batch: int,
+    inverse: str = "pinv",
     dtype: str = "float64",
 ) -> list[dict]:
-    """Validation accuracy of sequential ER with a fixed factor of the hidden layer (pinv)."""
+    """Validation accuracy of sequential ER, its hidden layer's length not regressed but a factor.
+
+    All else is as it is, the decline too.
+    """
     data = _images(dataset, dtype)
-    net, settings = network(data, width, seed=seed), {"batch_size": batch, "seed": seed}
     x, y = data.x_train[:images], data.y_train[:images]
-    variant_fit(net, x, y, Variant(factor=factor), passes=passes - 1, **settings)
+    net, settings = network(data, width, seed=seed), {"batch_size": batch, "inverse": inverse}
+    fixed = Variant(factor=factor)
+    variant_fit(net, x, y, fixed, passes=passes - 1, seed=seed, **settings)
     return [{"accuracy": net.score(data.x_test, data.y_test)}]
 
 
