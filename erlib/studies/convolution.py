@@ -26,6 +26,8 @@ from ..moments import Moments
 from ..network import ERNetwork
 from ..notebook.curves import Curve
 from ..notebook.kept import kept
+from ..notebook.published import published
+from ..notebook.tables import mean_interval
 from ..patches import PatchFeatures
 from ..regress_batch import regress_batch
 from ..sequential import Variant, sequential_fit, variant_fit
@@ -433,3 +435,58 @@ def by_pass(table: pd.DataFrame) -> pd.DataFrame:
         for passes, right in enumerate(str(row.curve).split(), 1)
     ]
     return pd.DataFrame(rows)
+
+
+def cifar10_curves() -> pd.DataFrame:
+    """Sequential ER, joint ER and Adam on CIFAR-10, from the committed tables: rows ``arm``,
+    ``passes``, ``error`` of the deeper network in eight passes, all images changed in each."""
+    older = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 0.9")
+    older = older[older.arm == "sequential ER + augmentation"].assign(arm="sequential ER")
+    beside = published("benchmarks/any_module").query("network == 'deeper' and part == 'test'")
+    return pd.concat([older, by_pass(beside[beside.passes == 8])])[["arm", "passes", "error"]]
+
+
+def cifar10_controls() -> dict[str, list[float]]:
+    """Test errors in % on CIFAR-10, images unchanged, by what is trained, from the committed
+    tables: a value a seed, or one where only the first seed was run."""
+    partly, second, ends = (
+        published(f"07_convolution.cifar10.{name}") for name in ("partly", "second_layer", "curves")
+    )
+    ends = ends.sort_values("updates").groupby(["arm", "kind", "seed"]).error.last()
+    partly, second = (table.groupby("arm").error.apply(list) for table in (partly, second))
+    return {
+        "small network, one seed: its readout": partly["readout only"],
+        "all but the first layer, one seed": partly["first layer fixed"],
+        "all of it, one seed": [ends["sequential ER", "small", 0]],
+        "all of the deeper one": list(ends["sequential ER", "deep"]),
+        "1,000 units on 128 fixed filters": second["sequential ER"],
+        "all of the deeper one, by Adam": list(ends["Adam", "deep"]),
+    }
+
+
+def cifar10_errors() -> pd.DataFrame:
+    """Test error in % on CIFAR-10 by method (columns), network, images and passes (rows): mean and
+    half of a 95 % interval over seeds, from the committed tables.
+
+    Adam with changed images is, in eight passes, the run beside joint ER's, from the same weights.
+    """
+    older = published("07_convolution.cifar10.curves").sort_values("updates")
+    older = older.groupby(["kind", "arm", "seed"], as_index=False).last()
+    older["network"] = older.kind.replace("deep", "deeper")
+    changed = older.arm.str.endswith(" + augmentation")
+    older["images"] = changed.map({True: "changed", False: "unchanged"})
+    older["arm"] = older.arm.str.removesuffix(" + augmentation")
+    beside = published("benchmarks/any_module").query("network == 'deeper' and part == 'test'")
+    long = published("benchmarks/cifar10_long").query("part == 'test'")
+    new = pd.concat([beside, long]).assign(network="deeper", images="changed")
+    new["arm"] = new.method.replace("ER", "joint ER")
+
+    def said(errors: pd.Series) -> str:
+        mean, half = mean_interval(errors)
+        return f"{mean:.1f} (1 seed)" if half is None else f"{mean:.1f} ± {half:.1f}"
+
+    table = pd.concat([older[~(changed & (older.arm == "Adam"))], new])
+    table["passes"] = table.passes.round().astype(int)
+    found = table.groupby(["network", "images", "passes", "arm"]).error.apply(said).unstack()
+    found = found[["sequential ER", "Adam", "joint ER"]].dropna(how="all").fillna("not run")
+    return found.sort_index(ascending=[False, False, True]).rename_axis(columns=None)

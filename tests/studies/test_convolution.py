@@ -116,3 +116,32 @@ def test_curves_of_the_benchmark_as_rows():
     table = study.by_pass(published("benchmarks/any_module"))
     assert {"ER", "joint ER"} & {*table.arm} == {"joint ER"}
     assert table.error.between(0, 60).all() and table.passes.min() == 1
+
+
+def test_curves_on_cifar10_are_of_three_seeds_and_eight_passes():
+    table = study.cifar10_curves()
+    counts = table.groupby(["arm", table.passes.round()]).size()
+    assert counts.unstack().shape == (3, 8) and set(counts) == {3}
+
+
+def test_controls_are_of_one_seed_where_they_say_so():
+    found = study.cifar10_controls()
+    assert all(len(errors) == (1 if "one seed" in name else 3) for name, errors in found.items())
+
+
+def test_errors_on_cifar10_are_those_of_the_committed_tables():
+    table = study.cifar10_errors()
+    assert [*table.index] == [
+        ("small", "unchanged", 5),
+        ("deeper", "unchanged", 8),
+        ("deeper", "changed", 8),
+        ("deeper", "changed", 24),
+    ]
+    curves = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 7.9")
+    mean = curves[curves.arm == "sequential ER + augmentation"].error.mean()
+    assert table.loc[("deeper", "changed", 8), "sequential ER"].startswith(f"{mean:.1f} ")
+    beside = published("benchmarks/any_module").query("network == 'deeper' and passes == 8")
+    for name, method in {"Adam": "Adam", "joint ER": "ER"}.items():
+        mean = beside[beside.method == method].error.mean()
+        assert table.loc[("deeper", "changed", 8), name].startswith(f"{mean:.1f} ")
+    assert (table.loc["small"] == "not run").sum().to_list() == [0, 0, 1]
