@@ -63,19 +63,19 @@ TRIED: dict[str, list[float]] = {
     "FOOF: rate": FACTORS,
     "FOOF: ridge": FACTORS,
 }
-CALLED = {  # in figures
-    "ridge": "penalty",
-    "first ridge": "penalty of the first update",
-    "batch": "batch",
-    "initial scale": "scale of the readout",
-    "code": "size of the observed outputs",
-    "move": "length of all moves (no setting)",
-    "plain ER: share": "plain ER's share",
-    "Adam: learning rate": "Adam's rate",
-    "Adam: batch": "Adam's batch",
-    "SGD: learning rate": "SGD's rate",
-    "FOOF: rate": "FOOF's rate",
-    "FOOF: ridge": "FOOF's penalty",
+CALLED = {  # in figures, and in this order
+    "move": "sequential ER: all moves (not a setting)",
+    "ridge": "sequential ER: penalty",
+    "first ridge": "sequential ER: penalty of the first update",
+    "batch": "sequential ER: batch",
+    "initial scale": "sequential ER: scale of the drawn readout",
+    "code": "sequential ER: observed outputs (±0.24, ±1)",
+    "plain ER: share": "plain ER: share (0.15, 1)",
+    "FOOF: rate": "FOOF: rate",
+    "FOOF: ridge": "FOOF: penalty",
+    "Adam: learning rate": "Adam: rate",
+    "Adam: batch": "Adam: batch",
+    "SGD: learning rate": "SGD: rate",
 }
 FEW_UPDATES = 300  # at least, with few labels
 ONCE = ["one update", "one update, settled", "sequential ER, no first update"]  # see `one_pass`
@@ -385,16 +385,23 @@ def off_by(
 
 
 def lost(rows: pd.DataFrame | list[dict], factor: float = 3) -> pd.DataFrame:
-    """Points lost by each choice that is so many times too small or too large; worst last.
+    """Points lost by each choice that is so many times too small or too large, as in `CALLED`.
 
-    Columns ``small`` and ``large``, NaN where that was not tried; negative where it is better. The
-    factor 3 stands for 0.3 and 3, as in `TRIED`.
+    Columns ``small`` and ``large``, the farthest that was tried up to the factor: observed outputs
+    end at 1, a share too. NaN where nothing was; negative where it is better. The factor 3 stands
+    for 0.3 and 3, as in `TRIED`.
     """
     table = with_error(rows).pivot_table("error", "choice", "factor")
     points = table.sub(table[1.0], axis=0)
-    sides = {"small": points[min(TRIED["ridge"], key=lambda each: abs(each * factor - 1))]}
-    found = pd.DataFrame(sides | {"large": points[float(factor)]})
-    return found.loc[found.max(axis=1).sort_values().index]
+    small = [each for each in points if 0.89 / factor <= each < 1]  # 0.3 is a third
+    large = [each for each in points if 1 < each <= factor]
+    found = pd.DataFrame(
+        {
+            "small": points[small].bfill(axis=1).iloc[:, 0] if small else float("nan"),
+            "large": points[large].ffill(axis=1).iloc[:, -1] if large else float("nan"),
+        }
+    )
+    return found.loc[[choice for choice in CALLED if choice in found.index]]
 
 
 @kept

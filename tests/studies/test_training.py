@@ -75,19 +75,27 @@ def test_one_factor_alone_is_multiplied():
     assert accuracy("FOOF: ridge", 2.0, (10.0, 5.0)) == accuracy("FOOF: rate", 1.0, (10.0, 10.0))
 
 
-def test_points_lost_have_two_sides():
+def test_points_lost_have_two_sides_and_end_where_trials_do():
     rows = [
         {"choice": choice, "factor": factor, "accuracy": accuracy}
         for choice, points in {
-            "move": {0.3: 0.9, 1.0: 0.95, 3.0: 0.1},
-            "code": {0.3: 0.96, 1.0: 0.95},
+            "code": {0.1: 0.5, 0.3: 0.96, 1.0: 0.95, 1.25: 0.93},
+            "batch": {0.3: 0.9, 1.0: 0.95},
+            "move": {0.3: 0.9, 1.0: 0.95, 2.0: 0.9, 3.0: 0.1, 10.0: 0.2},
         }.items()
         for factor, accuracy in points.items()
     ]
     found = training.lost(rows)
-    assert list(found.index) == ["code", "move"], "the worst is last"
+    assert list(found.index) == ["move", "batch", "code"], "as they are called, not as they come"
     assert found.small["move"] == pytest.approx(5) and found.large["move"] == pytest.approx(85)
-    assert found.small["code"] == pytest.approx(-1) and math.isnan(found.large["code"])
+    assert found.small["code"] == pytest.approx(-1) and found.large["code"] == pytest.approx(2)
+    assert math.isnan(found.large["batch"]), "nothing larger was tried"
+    assert training.lost(rows, 10).large["move"] == pytest.approx(75)
+
+
+def test_every_choice_has_a_name_that_tells_whose_it_is():
+    assert set(training.CALLED) == set(training.TRIED)
+    assert all(": " in name for name in training.CALLED.values())
 
 
 def test_a_level_that_half_of_the_seeds_never_reach_has_no_time():
