@@ -1,8 +1,13 @@
-r"""ER's step beside the gradient, the Gauss-Newton step and steps of mini-batches: notebook 03.
+r"""ER's step beside the gradient and beside steps of mini-batches: notebook 03.
 
 What is compared is always the change that ER asks of a layer (`ERNetwork.changes`, before any
 share), taken by direction (cosine) or whole (relative difference), weight and bias together. All
 networks are random (`ERNetwork.dense`), all numbers float64.
+
+In a linear network ER's step is that of Gauss and Newton, each layer by itself, wherever the
+product of the pseudo-inverses above a layer is the pseudo-inverse of the product: one matrix above
+or none, square regular ones, a tall one below a wide one. Not in networks that widen and narrow
+again (``tests/theory/test_gradient.py`` and the test of this module have both).
 
 Two more things that "gradient descent" might suggest and that do not follow, with their tests in
 ``tests/studies/test_gradient_descent.py``:
@@ -24,21 +29,18 @@ import erlib
 from ..coding import observed_outputs
 from ..network import ERNetwork
 from ..notebook.kept import kept
-from ..theory.gauss_newton import gauss_newton_changes
 from ..theory.gradient import Changes, gradient_changes
 
 #: The second path with none of the three replacements: minus the gradient of E.
 GRADIENT: dict[str, Any] = {"factor": "slope", "inverse": "transpose", "precondition": False}
-DAMPINGS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-#: From the pseudo-inverse to the transpose.
-INVERSES: list[dict[str, Any]] = [
-    {"inverse": "pinv"},
-    *({"inverse": "damped", "damping": damping} for damping in DAMPINGS),
-    {"inverse": "transpose"},
-]
-SMALL = 1e-3  # penalty of the angles: a few hundred images leave directions unseen
+#: What undoes each of the three.
+UNDONE: dict[str, dict[str, Any]] = {
+    "ratio": {"factor": "slope"},
+    "pseudo-inverse": {"inverse": "transpose"},
+    "Gram matrix": {"precondition": False},
+}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
-BATCHES = (60, 120, 240, 480)
+BATCHES = (120, 240, 480)
 SHARES = (0.0, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.85, 1.0)
 
 
@@ -110,33 +112,35 @@ def cosines(found: Changes, wanted: Changes) -> list[float]:
     ]
 
 
+def scaled(changes: Changes) -> torch.Tensor:
+    """Every 37th change of a weight of the first layer, in units of their root mean square."""
+    weight = changes[0][0]
+    return (weight / weight.square().mean().sqrt()).flatten()[::37]
+
+
 def negative_gradient(net: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> Changes:
     """Minus the gradient of E = |T - A|^2 / 2, summed over samples."""
     return gradient_changes(net, x, t, **GRADIENT)
 
 
-@kept
-def angles(*, dataset: str, hidden: tuple, samples: int, unit: str, seed: int) -> list[dict]:
-    """Cosine of ER's step with three others, layer by layer, for each place in `INVERSES`.
+def one_by_one(
+    *, second: int, first: int = 100, dataset: str = "mnist5k", count: int = 1000, seed: int = 0
+) -> list[dict]:
+    """Cosine with ER's step when one replacement is taken away, and when it alone is made.
 
-    The others: the gradient; the gradient divided by the Gram matrix of the inputs (FOOF); the
-    Gauss-Newton step of that layer, by its explicit Jacobian. All but the first with the same small
-    penalty (relative 1e-3).
+    Random networks of two hidden layers of so many tanh units; penalty 0.3.
     """
-    x, t = (part[:samples] for part in images(dataset, often=0.1))
-    net = network([x.shape[1], *hidden, t.shape[1]], unit, seed)
-    foof: dict[str, Any] = {"factor": "slope", "inverse": "transpose", "ridge": SMALL}
-    others = {
-        "gradient descent": negative_gradient(net, x, t),
-        "FOOF": gradient_changes(net, x, t, **foof),
-        "Gauss–Newton": gauss_newton_changes(net, x, t, ridge=SMALL),
-    }
-    rows = []
-    for place, inverse in enumerate(INVERSES):
-        er = net.changes(x, t, ridge=SMALL, **inverse)
-        for other, change in others.items():
-            for layer, cosine in enumerate(cosines(er, change), start=1):
-                rows.append({"place": place, "other": other, "layer": layer, "cosine": cosine})
+    x, t = images(dataset, count)
+    net = network([x.shape[1], first, second, t.shape[1]], "tanh", seed, hidden_bias=True)
+    er, rows = net.changes(x, t, ridge=0.3), []
+    for name, how in UNDONE.items():
+        alone = {key: value for key, value in GRADIENT.items() if key not in how}
+        for case, settings in (("taken away", how), ("alone", alone)):
+            found = cosines(gradient_changes(net, x, t, ridge=0.3, **settings), er)
+            rows += [
+                {"replacement": name, "case": case, "layer": layer, "cosine": cosine}
+                for layer, cosine in enumerate(found, start=1)
+            ]
     return rows
 
 

@@ -10,11 +10,6 @@ from erlib.studies import gradient_descent as study
 from erlib.theory.gauss_newton import gauss_newton_changes
 from erlib.theory.gradient import gradient_changes
 
-BROKEN = {
-    "transpose for inverse": {"inverse": "transpose"},
-    "slope for ratio": {"factor": "slope"},
-    "no Gram matrix": {"precondition": False},
-}
 SMALL = {"dataset": "digits", "hidden": (8, 6), "seed": 0}
 
 
@@ -121,11 +116,11 @@ def test_s5_on_random_networks(networks):
         assert difference(gradient_changes(net, x, t, ridge=ridge), verbs) < 1e-10, (sizes, units)
         moves = any(weight.any() for weight, _ in verbs)
         matters = {
-            "transpose for inverse": any(weight.any() for weight, _ in verbs[:-1]),
-            "slope for ratio": apart and all(study.flat([change]).any() for change in verbs),
-            "no Gram matrix": moves,
+            "pseudo-inverse": any(weight.any() for weight, _ in verbs[:-1]),
+            "ratio": apart and all(study.flat([change]).any() for change in verbs),
+            "Gram matrix": moves,
         }
-        for name, how in BROKEN.items():
+        for name, how in study.UNDONE.items():
             if matters[name]:
                 broken = gradient_changes(net, x, t, ridge=ridge, **how)
                 assert difference(broken, verbs) > 1e-3, (name, sizes, units)
@@ -159,13 +154,28 @@ def test_white_linear_networks_are_the_end_of_the_whitening():
         assert ends == equal
 
 
-def test_the_inverse_above_the_readout_is_not_used():
-    rows = study.angles(unit="relu", samples=60, **SMALL)
-    readout = {(row["other"], row["cosine"]) for row in rows if row["layer"] == 3}
-    assert len(readout) == 3
-    nearest = [max((r for r in rows if r["place"] == 9 and r["layer"] == layer),
-                   key=lambda row: row["cosine"]) for layer in (1, 2)]  # fmt: skip
-    assert [row["other"] for row in nearest] == ["FOOF", "FOOF"]
+@pytest.mark.parametrize(("second", "most"), [(5, "Gram matrix"), (20, "pseudo-inverse")])
+def test_what_turns_the_step_most_depends_on_the_widths(second, most):
+    rows = study.one_by_one(first=20, second=second, dataset="digits")
+    away, alone = (
+        {
+            row["replacement"]: row["cosine"]
+            for row in rows
+            if row["layer"] == 1 and row["case"] == case
+        }
+        for case in ("taken away", "alone")
+    )
+    assert min(away, key=away.get) == max(alone, key=alone.get) == most
+    assert max(away, key=away.get) == min(alone, key=alone.get) == "ratio"
+
+
+def test_with_the_transpose_er_is_near_the_gradient_divided_by_the_gram_matrix():
+    x, t = study.images("digits", often=0.1)
+    net = study.network([x.shape[1], 20, 15, 10], "tanh", hidden_bias=True)
+    foof = gradient_changes(net, x, t, ridge=0.3, factor="slope", inverse="transpose")
+    for inverse, near in (("transpose", True), ("pinv", False)):
+        cosine = study.cosines(net.changes(x, t, ridge=0.3, inverse=inverse), foof)[0]
+        assert (cosine > 0.7) == near
 
 
 # ---- what does not follow
