@@ -19,11 +19,13 @@ from .plots import BLUE, DARK, RED
 _LEVELS = (1.14, 1.92, 2.5, 3.28, 3.86)
 _UP, _DOWN = 0.88, 2.39  # the columns of a panel, from its left edge
 _HALF = 0.15  # half the height of a box
+_WANTED = 0.34  # half the width of a box on the way down
 
 
 def schematic() -> Figure:
     """Fields go up, targets come down, weights by regression; and where backpropagation differs.
 
+    On the way down stand wanted changes, target less what is: these are what a factor multiplies.
     Readable at a width of 700 pixels, on a white ground of its own.
     """
     # An engine that does nothing: after a tight savefig no engine would become that of the style.
@@ -39,9 +41,9 @@ def schematic() -> Figure:
         (
             "Expectation Reflection",
             "fields go up, targets come down, weights by regression",
-            "observed",
+            "error",
         ),
-        (r"$T$", r"$H_2^*$", r"$T_1$", r"$H_1^*$"),
+        (r"$T-A_2$", r"$H_2^*-H_2$", r"$T_1-A_1$", r"$H_1^*-H_1$"),
         (("reflect", r"$\times\, g(H_2)$"), ("invert", r"$\times\, W_2^+$")),
         ("reflect", r"$\times\, g(H_1)$"),
         ("regress", r"$\times\, C^{-1}$"),
@@ -85,20 +87,20 @@ def _panel(
     for height in (_LEVELS[1], _LEVELS[3]):
         _write(axes, up - 0.1, height + 0.29, "$f$", "0.35", size=10, ha="right")
     for height, symbol in zip(_LEVELS[:0:-1], wanted):
-        given = height == _LEVELS[4] and symbol == "$T$"
-        _box(axes, down, height, symbol, color, filled=given)
-    _write(axes, down + 0.35, _LEVELS[4], titles[2], "0.45", size=8, ha="left")
+        half = (_WANTED, _HALF)
+        _box(axes, down, height, symbol, color, size=9, half=half, filled=height == _LEVELS[4])
+    _write(axes, down + _WANTED + 0.06, _LEVELS[4], titles[2], "0.45", size=8, ha="left")
     for high, low, number, (verb, factor) in zip(
         _LEVELS[:1:-1], _LEVELS[-2::-1], (1, 2, 1), (*top, below)
     ):
         _arrow(axes, (down, high - _HALF), (down, low + _HALF), color)
         middle = (high + low) / 2
-        _badge(axes, down + 0.2, middle, number)
-        _write(axes, down + 0.34, middle + 0.085, verb, color, size=9, weight="bold", ha="left")
-        _write(axes, down + 0.34, middle - 0.095, factor, color, size=9.5, ha="left")
+        _badge(axes, down + 0.22, middle, number)
+        _write(axes, down + 0.37, middle + 0.085, verb, color, size=9, weight="bold", ha="left")
+        _write(axes, down + 0.37, middle - 0.095, factor, color, size=9.5, ha="left")
     for index, height in ((2, _LEVELS[3]), (1, _LEVELS[1])):
         middle = height - 0.39
-        start, end = (down - 0.31, height - 0.05), (up + 0.21, middle)
+        start, end = (down - _WANTED - 0.02, height - 0.05), (up + 0.21, middle)
         _arrow(axes, start, end, color, curve=-0.12)
         _box(axes, up, middle, f"$W_{index}$", color, size=9.5, half=(0.19, 0.115), filled=True)
         _badge(axes, up + 0.45, height + 0.07, 3)

@@ -37,6 +37,13 @@ def test_each_verb_stands_where_backpropagation_has_its_factor(drawing):
     assert len(places["invert"]) == 1  # there is nothing below the first layer to hand down to
 
 
+def test_what_a_factor_multiplies_is_a_change(drawing):
+    said = [text.get_text() for text in texts(drawing)]
+    assert said.count("$T-A_2$") == 2, "both begin with the error"
+    for change in ("$H_2^*-H_2$", "$T_1-A_1$", "$H_1^*-H_1$"):
+        assert change in said
+
+
 def test_no_text_lies_on_another_or_leaves_the_picture(drawing):
     drawing.canvas.draw()
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts(drawing)]
