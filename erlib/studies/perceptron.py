@@ -168,7 +168,7 @@ def _rows_of(dataset: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @kept
 def descents(
-    *, dataset: str, updates: int, ridge: float, rates: tuple = (0.1, 5.0, 10.0)
+    *, dataset: str, updates: int, ridge: float, rates: tuple = (1.0, 5.0, 10.0)
 ) -> list[dict]:
     """The implicit loss of a layer on images, update by update: ER, and gradient descent on it.
 
@@ -204,7 +204,7 @@ def descents(
 
 
 @kept
-def paths(*, updates: int = 60, rates: tuple = (0.1, 1.0, 2.2), seed: int = 0) -> list[dict]:
+def paths(*, updates: int = 60, rates: tuple = (1.0, 2.2), seed: int = 0) -> list[dict]:
     """Two correlated inputs, one unit: its weights after each update, by ER and by descent."""
     generator = torch.Generator().manual_seed(seed)
     x, t = two_inputs(generator)

@@ -81,13 +81,28 @@ def test_images_are_made_white_and_stay_images():
     assert all((x == row).all(1).any() for row in drawn)
 
 
-def test_the_factor_along_the_true_weights_is_that_of_a_large_sample():
-    generator = torch.Generator().manual_seed(0)
-    z = perceptron.normal(generator, 400_000)
-    for scale in (0.3, 1.0, 4.0):
-        sampled = (z**2 * perceptron.slope_of_g(scale * z) * torch.tanh(scale * z)).mean()
-        assert study.along(scale) == pytest.approx(sampled.item(), abs=5e-3)
-    assert study.along(1e3) == pytest.approx(1, abs=1e-3)
+def test_each_image_is_read_once_and_all_methods_begin_the_same():
+    rows = study.cross_validated(dataset="digits", ridge=0.1, updates=3, folds=2)
+    first = [row for row in rows if row["update"] == 1]
+    assert len(rows) == 3 * len(study.FAMILY) and {row["behind"] for row in first} == {0.0}
+    images = len(study.images("digits").y_train) + len(study.images("digits").y_test)
+    for row in rows:
+        apart = row["er_alone"] - row["it_alone"]
+        assert row["behind"] == pytest.approx(100 * apart / images, abs=1e-9)
+        assert (row["half"] > 0) == (row["er_alone"] + row["it_alone"] > 0)
+
+
+def test_with_one_penalty_three_methods_end_at_the_same_fit_and_er_beside_it():
+    rows = study.cross_validated(dataset="digits", ridge=10.0, updates=6, folds=2)
+    end = {row["arm"]: row["discrepancy"] for row in rows if row["update"] == 6}
+    assert end["weighted ER"] == pytest.approx(end["Newton"], rel=1e-3)
+    assert end["Böhning"] == pytest.approx(end["Newton"], rel=1e-2)
+    assert abs(end["ER"] / end["Newton"] - 1) > 0.02
+
+
+def test_the_fields_of_fitted_units_grow_with_the_updates():
+    early, late = study.size_of_fields("digits", 5, 0.1)
+    assert 0.3 < early < 0.6 < late
 
 
 # ---------------------------------------------------------------- notebook 01
