@@ -24,6 +24,7 @@ from ..regress import regress
 
 BATCH = 128
 RATE = 0.0015  # Adam's, chosen on validation splits (results/benchmarks/cifar10_long.csv)
+LIVE_RATE = {"dense": 0.03, "residual": 0.003}  # Adam's on digits, of a validation split
 SHOWN = 5000  # training images of which the accuracy is told
 
 
@@ -232,10 +233,22 @@ def by_pass(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def after_24_passes(rows: pd.DataFrame, older: pd.DataFrame) -> list[tuple[int, float, float]]:
+    """Seed, error of joint ER and of Adam after 24 passes of CIFAR-10, for the seeds of both.
+
+    Adam's are of benchmarks/cifar10_long.py: the same network, images and rate.
+    """
+    er = rows.query("data == 'cifar10-jpeg' and passes == 24 and method == 'ER'")
+    adam = older.query("part == 'test' and passes == 24 and method == 'Adam'")
+    both = er.merge(adam, on="seed", suffixes=("", " of Adam"))
+    errors = zip(both.seed, 100 * (1 - both.accuracy), 100 * (1 - both["accuracy of Adam"]))
+    return [(int(seed), float(one), float(other)) for seed, one, other in errors]
+
+
 def live(*, dataset: str, network: str, method: str, seed: int, **how: Any) -> list[dict]:
-    """The test accuracy after each pass of joint ER, or of Adam at a rate that is not tuned."""
+    """The test accuracy after each pass of joint ER, or of Adam at the `LIVE_RATE` of a network."""
     data = erlib.load(dataset, dtype=torch.float64)
-    settings = how | ({"rate": 0.003} if method == "Adam" else {})
+    settings = how | ({"rate": LIVE_RATE[network]} if method == "Adam" else {})
     curve = trained(data, network, method.removeprefix("joint "), seed=seed, **settings).curve
     return [{"pass": number, "accuracy": right} for number, right in enumerate(curve, 1)]
 
