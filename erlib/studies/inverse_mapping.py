@@ -151,8 +151,27 @@ def network(
     return net
 
 
+#: What the two figures of the appendix show, and what they call it.
+RANKS_SHOWN = {
+    "whole updates, pinv, penalty 3": "penalty 3, pseudo-inverse",
+    "whole updates, transpose, penalty 3": "penalty 3, transpose",
+    "whole updates, pinv, no penalty": "no penalty, pseudo-inverse",
+    "plain ER, pinv": "mini-batches, plain ER",
+}
+MAPS_SHOWN = {
+    "plain ER, transpose": "plain ER",
+    "sequential, as plain, factor 1": "one by one",
+    "sequential, as plain, regressed factor": "and length regressed",
+    "sequential ER": "sequential ER",
+}
+
 #: Colours of the figures, by what a name contains; all else is the transpose, ER's blue.
-COLOURS = {"Adam": plots.RED, "damped": plots.YELLOW, "orthogonal": plots.DARK}
+COLOURS = {
+    "Adam": plots.RED,
+    "no penalty": plots.GREY,
+    "damped": plots.YELLOW,
+    "orthogonal": plots.DARK,
+}
 COLOURS |= {"shrinking": plots.GREY, "cg": plots.GREEN, "pinv": plots.PINK}
 
 
