@@ -1,5 +1,7 @@
 """The methods of network inference do what their names say, and committed rows come back."""
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import torch
 
@@ -22,6 +24,35 @@ def test_published_errors_are_of_methods_and_strengths_in_the_table():
     table = published("10_network_inference.inference")
     known = set(zip(table.method, table.g))
     assert set(study.PUBLISHED) <= known and set(table.method) == set(study.METHODS)
+
+
+@pytest.mark.parametrize(
+    ("method", "g", "published", "within"),
+    [
+        ("ER", 2.0, 0.0022213612, 0.002),
+        ("ER", 4.0, 0.0069106234, 0.001),
+        ("naive mean field", 2.0, 0.016432508, 0.0001),
+    ],
+)
+def test_the_authors_network_gives_what_they_printed(method, g, published, within):
+    true, x, y = study.authors_network(g)
+    found = study.infer(method, x, y, g)
+    assert float((found - true).square().mean()) == pytest.approx(published, rel=within)
+
+
+def test_ratios_are_paired_and_in_the_map_only_sure_cells_have_a_colour():
+    rows = [
+        {"g": 1.0, "ratio": 5, "draw": draw, "method": method, "mse": error * 10**draw}
+        for draw in range(3)
+        for method, error in (("ER", 2 + 0.01 * draw), ("rival", 1), ("equal", 2 + 0.01))
+    ]
+    table = pd.DataFrame(rows)
+    (one,) = study.ratios(table, "rival", ["g", "ratio"]).to_dict("records")
+    assert one["low"] < one["ratio"] == pytest.approx(2.01, abs=1e-3) and 1.95 < one["low"]
+    axes = plt.figure().subplots(1, 2)
+    sure, level = (study.draw_map(ax, table, rival) for ax, rival in zip(axes, ("rival", "equal")))
+    assert not sure.get_array().mask.any() and level.get_array().mask.all()
+    plt.close()
 
 
 def test_weighted_er_takes_part_at_its_strength_only(monkeypatch):
