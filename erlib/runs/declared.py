@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any
 
+from ..notebook.code_state import PACKAGE
 from ..notebook.parameters import NULL, Typed, from_typed, parameter, suggestion
 from ..notebook.record import as_plain
 from .notebooks import Assigned, cells, parameter_cells, parsed
@@ -56,9 +57,11 @@ class Declared:
                 kind = ast.unparse(call.args[0])
                 self._rules[name] = compile(ast.Expression(call), "<notebook>", "eval")
                 self._texts[name] = kind if kind.removesuffix(" | None") in _TEXTS else ""
-            elif isinstance(statement, (ast.Assign, ast.AugAssign)) and not _calls(statement):
-                with contextlib.suppress(Exception):  # such as the list of allowed names
-                    exec(compile(ast.Module([statement], []), "<notebook>", "exec"), self._known)
+            elif isinstance(statement, ast.ImportFrom) and statement.module == "erlib.studies":
+                for each in statement.names:
+                    self._known[each.asname or each.name] = _plain_values(each.name)
+            else:
+                _assign(statement, self._known)
 
     def takes_text(self, name: str, typed: str) -> bool:
         """Whether what was typed for a parameter is text as it stands, whatever it looks like."""
@@ -182,6 +185,23 @@ def _statements(notebook: Path) -> Iterator[ast.stmt]:
                     yield from _one_by_one(statement)
             except (SyntaxError, ValueError):
                 continue
+
+
+def _assign(statement: ast.stmt, known: dict[str, Any]) -> None:
+    """Do what a plain assignment does, such as of the list of allowed names."""
+    if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and not _calls(statement):
+        with contextlib.suppress(Exception):
+            exec(compile(ast.Module([statement], []), "<notebook>", "exec"), known)
+
+
+def _plain_values(study: str) -> SimpleNamespace:
+    """What a module of `erlib.studies` assigns without calling anything; it is not loaded."""
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError):
+        source = (PACKAGE / "studies" / f"{study}.py").read_text(encoding="utf-8")
+        for statement in ast.parse(source).body:
+            _assign(statement, known)
+    return SimpleNamespace(**{name: known[name] for name in known if name.isupper()})
 
 
 def _one_by_one(statement: ast.stmt) -> Iterator[ast.stmt]:
