@@ -245,6 +245,22 @@ def after_24_passes(rows: pd.DataFrame, older: pd.DataFrame) -> list[tuple[int, 
     return [(int(seed), float(one), float(other)) for seed, one, other in errors]
 
 
+def over_adam(rows: pd.DataFrame, tuned: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Points of joint ER over Adam, for each data set, network, length and seed that both have.
+
+    Rows are of benchmarks/any_module.py, where Adam has the rate chosen for CIFAR-10. For a data
+    set in `tuned` the dense network's Adam is the one of these curves, of notebook 06, whose rate
+    was chosen for it.
+    """
+    keys = ["data", "network", "passes", "seed"]
+    both = rows.pivot_table(index=keys, columns="method", values="accuracy")
+    for data, curves in tuned.items():
+        ends = curves[curves.arm == "Adam"].groupby("seed").accuracy.last()
+        for key in [key for key in both.index if key[:2] == (data, "dense")]:
+            both.loc[key, "Adam"] = ends.get(key[3])
+    return (100 * (both["ER"] - both["Adam"])).dropna().rename("gain").reset_index()
+
+
 def live(*, dataset: str, network: str, method: str, seed: int, **how: Any) -> list[dict]:
     """The test accuracy after each pass of joint ER, or of Adam at the `LIVE_RATE` of a network."""
     data = erlib.load(dataset, dtype=torch.float64)

@@ -6,6 +6,7 @@ for fields that t would ask for under an assumed curvature of the free energy lo
 """
 
 import functools
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -223,7 +224,7 @@ def draw_inputs(
         return x[torch.randperm(len(x), generator=generator)[:n]]
     x = normal(generator, n, d)
     if inputs == "log-normal":
-        return (torch.exp(x) - np.exp(0.5)) / np.sqrt(np.e * (np.e - 1))
+        return (torch.exp(x) - math.exp(0.5)) / (math.e * (math.e - 1)) ** 0.5
     if inputs == "far cluster":
         far = torch.rand(n, 1, generator=generator, dtype=torch.float64) < 0.1
         return torch.where(far, 0.3 * x + 6 * direction, x)

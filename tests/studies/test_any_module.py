@@ -2,6 +2,7 @@
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 
@@ -60,3 +61,12 @@ def test_lengths_on_other_images_are_right_with_the_penalty():
     rows = study.lengths(dataset="digits", penalty="d / n", samples=64, seed=0)
     found = {row["of"]: row["length"] for row in rows}
     assert abs(found["fresh"] - 1) < 0.15 < found["own"] - 1
+
+
+def test_dense_networks_are_compared_with_adam_as_tuned_for_them():
+    keys = {"data": "mnist", "network": "dense", "passes": 6, "seed": 0}
+    rows = [keys | {"method": "ER", "accuracy": 0.98}, keys | {"method": "Adam", "accuracy": 0.9}]
+    rows += [row | {"network": "deeper"} for row in rows]
+    tuned = pd.DataFrame({"arm": "Adam", "seed": [0, 0], "accuracy": [0.5, 0.985]})
+    found = study.over_adam(pd.DataFrame(rows), {"mnist": tuned}).set_index("network").gain
+    assert found.to_dict() == pytest.approx({"dense": -0.5, "deeper": 8.0})
