@@ -43,8 +43,10 @@ AT_ONCE = ("plain ER, all else the same, share 1", "plain ER, all else the same"
 PARTS = {
     "regression (gradient step)": ("gradient step", "sequential ER"),
     "soft outputs (±1, not ±0.8)": ("code 1", "sequential ER"),
-    "regressed length (1), pinv": ("pinv, fixed factor 1", "sequential ER"),
-    "regressed length (1), transpose": ("transpose, fixed factor 1", "transpose"),
+    "regressed length (1, pinv)": ("pinv, fixed factor 1", "sequential ER"),
+    "regressed length (1, transpose)": ("transpose, fixed factor 1", "transpose"),
+    "regressed length (10, pinv)": ("pinv, fixed factor 10", "sequential ER"),
+    "regressed length (10, transpose)": ("transpose, fixed factor 10", "transpose"),
     "large penalty (0.3, not 10)": ("small penalty (0.3)", "sequential ER"),
     "first update": ("no smooth start", "sequential ER"),
     "decline": ("no decline", "sequential ER"),
@@ -55,10 +57,11 @@ PARTS = {
         "transpose, fixed factor 1",
     ),
 }
-#: What the quick run of the notebook compares.
-FEW = tuple(dict.fromkeys(arm for pair in PARTS.values() for arm in pair if pair[0] not in AT_ONCE))
 #: All that `ablated` knows, in the order of the published tables.
 ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF")
+#: What the quick run of the notebook compares.
+_PAIRED = dict.fromkeys(arm for pair in PARTS.values() for arm in pair if pair[0] not in AT_ONCE)
+FEW = tuple(arm for arm in _PAIRED if arm in ALL)
 
 
 @functools.lru_cache(maxsize=2)
@@ -87,6 +90,12 @@ def lost(rows: list[dict]) -> dict[str, list[float]]:
         for part, (without, whole) in PARTS.items()
         if {without, whole} <= {row["arm"] for row in rows}
     }
+
+
+def as_arms(fixed: list[dict], factor: float) -> list[dict]:
+    """Rows of `with_factor` (run over inverse and factor) at one factor, named as in `PARTS`."""
+    rows = [row for row in fixed if row["factor"] == factor]
+    return [{**row, "arm": f"{row['inverse']}, fixed factor {factor:g}"} for row in rows]
 
 
 def soft(labels: torch.Tensor, like: torch.Tensor, size: float = 0.8) -> torch.Tensor:

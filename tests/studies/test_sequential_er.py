@@ -76,6 +76,53 @@ def test_what_is_lost_is_paired_and_only_of_what_is_there():
     assert part.startswith("soft outputs") and points == pytest.approx([10, 10])
 
 
+def test_what_a_fixed_length_loses_is_paired_with_its_inverse():
+    whole = [{"arm": arm, "seed": 0, "accuracy": 0.9} for arm in ("sequential ER", "transpose")]
+    fixed = [
+        {"inverse": inverse, "factor": factor, "seed": 0, "accuracy": 0.8 + factor / 100 - lower}
+        for inverse, lower in (("pinv", 0.0), ("transpose", 0.1))
+        for factor in (1, 10.0)
+    ]
+    lost = study.lost([*whole, *study.as_arms(fixed, 10)])
+    assert lost["regressed length (10, pinv)"] == pytest.approx([0])
+    assert lost["regressed length (10, transpose)"] == pytest.approx([10])
+    assert not any("(1, " in part for part in lost)
+
+
+def test_a_fixed_factor_of_one_is_the_part_taken_back():
+    given = {"dataset": "digits", "seed": 0, "width": 20, "images": 200, "passes": 3, "batch": 20}
+    for inverse in ("pinv", "transpose"):
+        (row,) = study.with_factor(factor=1.0, inverse=inverse, **given)
+        assert row["accuracy"] == ablated(f"{inverse}, fixed factor 1")
+
+
+@pytest.mark.parametrize("data", ["lengths", "fashion_mnist_lengths"])
+@pytest.mark.parametrize("inverse", ["pinv", "transpose"])
+def test_fixed_lengths_of_ten_and_thirty_do_and_others_do_not(data, inverse):
+    table = published(f"05_sequential_er.{data}.factors").query(f"inverse == '{inverse}'")
+    error = table.groupby("factor").error.mean()
+    whole = published(f"05_sequential_er.{data}.ablation").groupby("arm").error.mean()
+    regressed = whole["sequential ER" if inverse == "pinv" else inverse]
+    assert max(error[10], error[30]) < regressed + 0.1
+    assert min(error[1], error[100]) > regressed + 0.2
+
+
+def test_the_length_that_fits_depends_on_the_width():
+    given = {"dataset": "mnist5k", "seed": 0, "images": 1000, "passes": 4, "batch": 64}
+    right = {}
+    for width in (10, 50):
+        (regressed,) = study.ablated(arm="sequential ER", width=width, er_batch=200, **given)
+        (fixed,) = study.with_factor(factor=10.0, width=width, **given)
+        right[width] = regressed["accuracy"], fixed["accuracy"]
+    assert right[10][0] > right[10][1] + 0.2
+    assert right[50][0] < right[50][1] + 0.05
+
+
+def test_a_length_that_overflows_counts_as_chance():
+    given = {"dataset": "digits", "seed": 0, "width": 20, "images": 200, "passes": 3, "batch": 20}
+    assert study.with_factor(factor=1e30, **given) == [{"accuracy": 0.1}]
+
+
 def test_gradient_step_is_the_best_along_the_gradient():
     x, h = problem()
     weight, bias, given = study.gradient_step(x, h, 0.0)
