@@ -8,6 +8,7 @@ that it does.
 import ast
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -387,15 +388,20 @@ def test_threads(tmp_path):
 
 
 def printed_with_threads(name, threads, folder):
-    """What a run of the notebook prints, by number of the cell."""
+    """What a run of the notebook prints, by number of the cell, and records, but for seconds."""
     command = [sys.executable, "-m", "erlib", "run", name]
     command += ["-p", "seeds", "[0, 1]"]  # enough digits in less time
     command += ["--threads", str(threads), "--output", str(folder)]
-    subprocess.run(command, check=True, cwd=paths.ROOT)
+    quiet = os.environ | {"ERLIB_PROGRESS": "off"}
+    subprocess.run(command, check=True, cwd=paths.ROOT, env=quiet)
     result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     assert result["environment"]["torch_threads"] == threads
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-    printed = {}
+    tables = result["recorded"]
+    printed = {
+        name: [[value for key, value in row.items() if key != "seconds"] for row in rows]
+        for name, rows in tables.items()
+    }
     for cell in code_cells(notebook):
         if "nbval-ignore-output" not in tags_of(cell) and cell.outputs:
             shown = [piece for piece in cell.outputs if piece.get("name") != "stderr"]  # progress
