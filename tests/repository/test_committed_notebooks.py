@@ -388,7 +388,7 @@ def test_threads(tmp_path):
 
 
 def printed_with_threads(name, threads, folder):
-    """What a run of the notebook prints, by number of the cell, and records, but for seconds."""
+    """What a run of the notebook prints, by number of the cell, and its recorded accuracies."""
     command = [sys.executable, "-m", "erlib", "run", name]
     command += ["-p", "seeds", "[0, 1]"]  # enough digits in less time
     command += ["--threads", str(threads), "--output", str(folder)]
@@ -398,10 +398,7 @@ def printed_with_threads(name, threads, folder):
     assert result["environment"]["torch_threads"] == threads
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
     tables = result["recorded"]
-    printed = {
-        name: [[value for key, value in row.items() if key != "seconds"] for row in rows]
-        for name, rows in tables.items()
-    }
+    printed = {name: [row["accuracy"] for row in rows] for name, rows in tables.items()}
     for cell in code_cells(notebook):
         if "nbval-ignore-output" not in tags_of(cell) and cell.outputs:
             shown = [piece for piece in cell.outputs if piece.get("name") != "stderr"]  # progress
