@@ -38,7 +38,7 @@ COLUMNS = ["part", "data", "network", "images", "passes", "method", "setting", "
 FOUND = ["accuracy", "training", "curve", "seconds", "commit"]
 FACTORS = [0.1, 0.3, 1.0, 3.0, 10.0]
 SETTINGS = {
-    "share": 0.5,
+    "share": 1.0,
     "ridge": 0.3,
     "code": 0.8,
     "every": 20,

@@ -24,7 +24,8 @@ from ..regress import regress
 
 BATCH = 128
 RATE = 0.0015  # Adam's, chosen on validation splits (results/benchmarks/cifar10_long.csv)
-LIVE_RATE = {"dense": 0.03, "residual": 0.003}  # Adam's on digits, of a validation split
+#: Adam's rates on digits: of 0.01, 0.03, 0.1 and of 0.001 to 0.03, by a validation split, 3 seeds.
+LIVE_RATE = {"dense": 0.03, "residual": 0.01}
 SHOWN = 5000  # training images of which the accuracy is told
 
 

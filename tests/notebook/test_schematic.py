@@ -71,6 +71,7 @@ def test_it_can_be_saved_again_in_the_style_of_the_figures(tmp_path):
         for name in ("one.png", "two.png"):
             figure.savefig(tmp_path / name, dpi=50)
     plt.close(figure)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
 @pytest.mark.slow
