@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import nn
 
 import erlib
@@ -24,13 +27,15 @@ from ..data.named import Dataset
 from ..er import ER
 from ..moments import Moments
 from ..network import ERNetwork
+from ..notebook import plots
 from ..notebook.curves import Curve
 from ..notebook.kept import kept
 from ..notebook.published import published
-from ..notebook.tables import mean_interval
 from ..patches import PatchFeatures
 from ..regress_batch import regress_batch
 from ..sequential import Variant, sequential_fit, variant_fit
+from .any_module import by_pass as curves_of
+from .grid import over
 
 KERNEL = {"small": 5, "deep": 3}
 #: Sequential ER on convolutions, chosen once on a validation split of MNIST. The transpose has a
@@ -426,67 +431,124 @@ def by_gram(
     return [{"accuracy": net.score(split.x_test, split.y_test)}]
 
 
-def by_pass(table: pd.DataFrame) -> pd.DataFrame:
-    """The curves of results/benchmarks/any_module.csv as rows ``arm``, ``passes``, ``error``."""
-    names = {"ER": "joint ER", "Adam": "Adam"}
-    rows = [
-        {"arm": names[row.method], "passes": passes, "error": 100 * (1 - float(right))}
-        for row in table.itertuples()
-        for passes, right in enumerate(str(row.curve).split(), 1)
-    ]
-    return pd.DataFrame(rows)
+def recorded(
+    *,
+    small: list,
+    deep: list,
+    small_arms: list,
+    deep_arms: list,
+    once: list | None,
+    seeds: list,
+    passes: int,
+    deep_passes: int,
+    adam_rates: list,
+    er_penalties: list,
+    tuning_images: int,
+    filters: list,
+    most_filters: int,
+    study_filters: int,
+    second_units: int,
+    batch: int,
+    **common: Any,
+) -> dict[str, list[dict]]:
+    """All tables of notebook 07 for one data set, which the full profile publishes.
+
+    Those of `end_to_end`; ``front_end``: fixed filters by their number, images as they are or with
+    changed ones beside them (`most_filters` with these alone); ``without_ratio``, ``second_layer``,
+    ``partly`` (first seed), ``gram``: the functions of these names here.
+    """
+    training = common | {"batch": batch}
+    tables = end_to_end(
+        channels={"small": small, "deep": deep},
+        passes={"small": passes, "deep": deep_passes},
+        arms={"small": small_arms, "deep": deep_arms},
+        once=once or [],
+        seeds=seeds,
+        rates=adam_rates,
+        penalties=er_penalties,
+        images_used=tuning_images,
+        **training,
+    )
+    views = ["as they are", "augmented"]
+    front = over(on_filters, filters=filters, arm=views, seed=seeds, **common)
+    if most_filters:
+        front += over(on_filters, filters=[most_filters], arm=views[1:], seed=seeds, **common)
+    tables["front_end"] = front
+    tables["without_ratio"] = over(without_ratio, seed=seeds, filters=filters[0], **common)
+    how = {"passes": passes, **training}
+    sizes = {"filters": study_filters, "units": second_units}
+    tables["second_layer"] = over(second_layer, seed=seeds, **sizes, **how)
+    how["channels"] = tuple(small)
+    tables["partly"] = over(partly, arm=list(PARTLY), seed=seeds[:1], **how)
+    tables["gram"] = over(by_gram, arm=["all patches", "every second"], seed=seeds, **how)
+    return tables
 
 
-def cifar10_curves() -> pd.DataFrame:
-    """Sequential ER, joint ER and Adam on CIFAR-10, from the committed tables: rows ``arm``,
-    ``passes``, ``error`` of the deeper network in eight passes, all images changed in each."""
+def full_curves() -> pd.DataFrame:
+    """Test error in % of the deeper networks over passes, from the committed tables: rows ``data``,
+    ``arm``, ``passes``, ``error``.
+
+    CIFAR-10 is with all images changed in every pass, and has joint ER and its Adam beside it.
+    """
+    tables = []
+    for data, run in {"MNIST": "", "Fashion-MNIST": ".fashion_mnist_more"}.items():
+        table = published(f"07_convolution{run}.curves").query("kind == 'deep' and passes > 0.1")
+        tables.append(table.assign(data=data))
     older = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 0.9")
     older = older[older.arm == "sequential ER + augmentation"].assign(arm="sequential ER")
     beside = published("benchmarks/any_module").query("network == 'deeper' and part == 'test'")
-    return pd.concat([older, by_pass(beside[beside.passes == 8])])[["arm", "passes", "error"]]
+    beside = beside.query("data == 'cifar10-jpeg' and passes == 8")
+    tables += [older.assign(data="CIFAR-10"), curves_of(beside).assign(data="CIFAR-10")]
+    return pd.concat(tables, ignore_index=True)[["data", "arm", "passes", "error"]]
 
 
-def cifar10_controls() -> dict[str, list[float]]:
-    """Test errors in % on CIFAR-10, images unchanged, by what is trained, from the committed
-    tables: a value a seed, or one where only the first seed was run."""
-    partly, second, ends = (
-        published(f"07_convolution.cifar10.{name}") for name in ("partly", "second_layer", "curves")
-    )
-    ends = ends.sort_values("updates").groupby(["arm", "kind", "seed"]).error.last()
-    partly, second = (table.groupby("arm").error.apply(list) for table in (partly, second))
-    return {
-        "small network, one seed: its readout": partly["readout only"],
-        "all but the first layer, one seed": partly["first layer fixed"],
-        "all of it, one seed": [ends["sequential ER", "small", 0]],
-        "all of the deeper one": list(ends["sequential ER", "deep"]),
-        "1,000 units on 128 fixed filters": second["sequential ER"],
-        "all of the deeper one, by Adam": list(ends["Adam", "deep"]),
-    }
+def full_fits() -> pd.DataFrame:
+    """Error in % on the training images of CIFAR-10 and on others, from the committed tables.
 
-
-def cifar10_errors() -> pd.DataFrame:
-    """Test error in % on CIFAR-10 by method (columns), network, images and passes (rows): mean and
-    half of a 95 % interval over seeds, from the committed tables.
-
-    Adam with changed images is, in eight passes, the run beside joint ER's, from the same weights.
+    ``unchanged``: 20,000 images as they are, small network, five passes, first seed; others are a
+    validation split. ``changed``: all images, changed in each of 24 passes, deeper network; others
+    are the test images; joint ER's training error is that of 5,000 images.
     """
-    older = published("07_convolution.cifar10.curves").sort_values("updates")
-    older = older.groupby(["kind", "arm", "seed"], as_index=False).last()
-    older["network"] = older.kind.replace("deep", "deeper")
-    changed = older.arm.str.endswith(" + augmentation")
-    older["images"] = changed.map({True: "changed", False: "unchanged"})
-    older["arm"] = older.arm.str.removesuffix(" + augmentation")
-    beside = published("benchmarks/any_module").query("network == 'deeper' and part == 'test'")
-    long = published("benchmarks/cifar10_long").query("part == 'test'")
-    new = pd.concat([beside, long]).assign(network="deeper", images="changed")
-    new["arm"] = new.method.replace("ER", "joint ER")
+    fit = published("07_convolution.cifar10_more.fit")
+    plain = fit[(fit.arm == "Adam") | ((fit.ridge == 1) & (fit.code == 0.8))].copy()
+    plain["arm"] = plain.arm.str.removesuffix(", tuned")
+    long = published("benchmarks/cifar10_long").query("part == 'test'").assign(seeds=1)
+    joint = published("benchmarks/any_module").query("part == 'test' and data == 'cifar10-jpeg'")
+    joint = joint.query("network == 'deeper' and passes == 24 and method == 'ER'")
+    long = pd.concat([long, joint.assign(method="joint ER")]).rename(columns={"method": "arm"})
+    both = pd.concat([plain.assign(images="unchanged"), long.assign(images="changed")])
+    both["fitted"] = 100 * (1 - both.training)
+    found = both.groupby(["images", "arm"], as_index=False, sort=False)
+    means = found.agg(fitted=("fitted", "mean"), error=("error", "mean"), seeds=("error", "size"))
+    order = ["sequential ER", "Adam", "joint ER"]
+    return means.sort_values("arm", key=lambda arms: arms.map(order.index), kind="stable")
 
-    def said(errors: pd.Series) -> str:
-        mean, half = mean_interval(errors)
-        return f"{mean:.1f} (1 seed)" if half is None else f"{mean:.1f} ± {half:.1f}"
 
-    table = pd.concat([older[~(changed & (older.arm == "Adam"))], new])
-    table["passes"] = table.passes.round().astype(int)
-    found = table.groupby(["network", "images", "passes", "arm"]).error.apply(said).unstack()
-    found = found[["sequential ER", "Adam", "joint ER"]].dropna(how="all").fillna("not run")
-    return found.sort_index(ascending=[False, False, True]).rename_axis(columns=None)
+def pictures(shown: dict[str, torch.Tensor], boxes: Sequence[tuple] = ()) -> Figure:
+    """Pictures in a row, each on its own scale, 0 white, under their titles.
+
+    A box is (picture, row, column, size): the square of so many pixels about that one.
+    """
+    scaled = [picture / picture.abs().max() for picture in shown.values()]
+    figure = plots.strip(scaled, list(shown), signed=True, width=6.5)
+    for picture, row, column, size in boxes:
+        corner = column - size / 2, row - size / 2
+        box = plt.Rectangle(corner, size, size, fill=False, color=plots.DARK, linewidth=2)
+        figure.axes[picture].add_patch(box)
+    return figure
+
+
+def draw_fits(axes: Axes, rows: pd.DataFrame) -> None:
+    """A line a method, from its error on training images (ring) to that on others (dot)."""
+    for place, row in enumerate(rows.itertuples()):
+        color = plots.look(row.arm)["color"]
+        axes.plot([row.fitted, row.error], [place, place], "-", color=color)
+        axes.plot(row.fitted, place, "o", color=color, markerfacecolor="white", markersize=7)
+        axes.plot(row.error, place, "o", color=color, markersize=7)
+        ends = ((row.fitted, "right", -7), (row.error, "left", 7))
+        for value, side, away in ends:
+            at: dict[str, Any] = {"textcoords": "offset points", "ha": side, "va": "center"}
+            axes.annotate(f"{value:.1f}", (value, place), (away, 0), fontsize=8, **at)
+    names = [f"{row.arm}, {row.seeds} seed{'s' * (row.seeds > 1)}" for row in rows.itertuples()]
+    axes.set(yticks=range(len(rows)), yticklabels=names, ylim=(len(rows) - 0.4, -0.6))
+    axes.grid(axis="y", visible=False)

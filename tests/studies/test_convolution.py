@@ -1,5 +1,6 @@
 """What notebook 07 compares starts alike, differs in what is said, and is the library's own."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import nn
@@ -112,36 +113,43 @@ def test_the_tables_of_both_networks():
         assert {*columns} - {"error"} == tables[name][0].keys()
 
 
-def test_curves_of_the_benchmark_as_rows():
-    table = study.by_pass(published("benchmarks/any_module"))
-    assert {"ER", "joint ER"} & {*table.arm} == {"joint ER"}
-    assert table.error.between(0, 60).all() and table.passes.min() == 1
+def test_full_curves_are_of_three_data_sets_and_three_seeds():
+    table = study.full_curves()
+    ends = table[table.passes > 0.9].groupby(["data", "arm", table.passes.round()]).size()
+    shown = ends[ends.index.get_level_values("arm").isin(["sequential ER", "Adam", "joint ER"])]
+    assert set(shown) == {3}
+    assert {*table[table.arm == "joint ER"].data} == {"CIFAR-10"}
+    passes = table[table.data == "CIFAR-10"].groupby("arm").passes.max()
+    assert passes.round().to_dict() == {"sequential ER": 8, "Adam": 8, "joint ER": 8}
 
 
-def test_curves_on_cifar10_are_of_three_seeds_and_eight_passes():
-    table = study.cifar10_curves()
-    counts = table.groupby(["arm", table.passes.round()]).size()
-    assert counts.unstack().shape == (3, 8) and set(counts) == {3}
+def test_errors_on_own_and_on_other_images_are_those_of_the_tables():
+    rows = study.full_fits().set_index(["images", "arm"])
+    assert [*rows.loc["unchanged"].index] == ["sequential ER", "Adam"]
+    assert [*rows.loc["changed"].index] == ["sequential ER", "Adam", "joint ER"]
+    long = published("benchmarks/cifar10_long").query("part == 'test' and method == 'Adam'")
+    assert rows.error["changed", "Adam"] == pytest.approx(long.error.mean())
+    assert rows.seeds["changed", "Adam"] == len(long) == 3
+    assert (rows.fitted < rows.error).all()
 
 
-def test_controls_are_of_one_seed_where_they_say_so():
-    found = study.cifar10_controls()
-    assert all(len(errors) == (1 if "one seed" in name else 3) for name, errors in found.items())
+def test_pictures_are_each_on_their_own_scale():
+    shown = {"one": torch.eye(3), "ten times": 10 * torch.eye(3)}
+    figure = study.pictures(shown, [(1, 2, 0, 1)])
+    one, ten = (axes.images[0].get_array() for axes in figure.axes)
+    assert (one == ten).all() and figure.axes[1].patches[0].get_xy() == (-0.5, 1.5)
+    plt.close(figure)
 
 
-def test_errors_on_cifar10_are_those_of_the_committed_tables():
-    table = study.cifar10_errors()
-    assert [*table.index] == [
-        ("small", "unchanged", 5),
-        ("deeper", "unchanged", 8),
-        ("deeper", "changed", 8),
-        ("deeper", "changed", 24),
-    ]
-    curves = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 7.9")
-    mean = curves[curves.arm == "sequential ER + augmentation"].error.mean()
-    assert table.loc[("deeper", "changed", 8), "sequential ER"].startswith(f"{mean:.1f} ")
-    beside = published("benchmarks/any_module").query("network == 'deeper' and passes == 8")
-    for name, method in {"Adam": "Adam", "joint ER": "ER"}.items():
-        mean = beside[beside.method == method].error.mean()
-        assert table.loc[("deeper", "changed", 8), name].startswith(f"{mean:.1f} ")
-    assert (table.loc["small"] == "not run").sum().to_list() == [0, 0, 1]
+@pytest.mark.slow
+def test_recorded_tables_have_the_columns_of_the_published_ones():
+    how = {"small": [2, 2], "deep": [2, 2, 2], "small_arms": [], "deep_arms": [], "once": None}
+    how |= {"seeds": [0], "passes": 1, "deep_passes": 1, "batch": 256, "adam_rates": [0.01]}
+    how |= {"er_penalties": [1.0], "tuning_images": 300, "filters": [4], "most_filters": 8}
+    tables = study.recorded(**how, study_filters=4, second_units=10, dataset="digits")
+    for name, rows in tables.items():
+        run = "cifar10_more" if name in ("fit", "filters") else "cifar10"
+        assert {*published(f"07_convolution.{run}.{name}").columns} - {"error", "dataset"} == {
+            *rows[0]
+        } - {"dataset"}, name
+    assert [row["filters"] for row in tables["front_end"]] == [4, 4, 8]
