@@ -8,7 +8,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 
 import erlib
 
@@ -17,7 +19,9 @@ from ..batches import minibatches
 from ..coding import observed_outputs
 from ..data.named import Dataset
 from ..network import ERNetwork
+from ..notebook import plots
 from ..notebook.kept import kept
+from ..notebook.published import published
 from ..notebook.tables import gains
 from ..reflect import reflected
 from ..regress_batch import Found
@@ -56,6 +60,20 @@ PARTS = {
         "plain ER, all else the same, share 1",
         "transpose, fixed factor 1",
     ),
+}
+#: The parts drawn in notebook 05, named by what stands in their place there.
+SHOWN = {
+    "regression (gradient step)": "a gradient step, no regression",
+    "soft outputs (±1, not ±0.8)": "outputs ±1, not ±0.8",
+    "regressed length (1, pinv)": "length fixed at 1",
+    "regressed length (10, pinv)": "length fixed at 10",
+    "ratio (T − A)": "a difference, no ratio",
+    "pseudo-inverse (transpose)": "the transpose, no inverse",
+    "order of layers (all at once)": "all layers at once",
+}
+LOOKS = {
+    text: {"color": plots.BLUE if place < 3 else plots.GREY}
+    for place, text in enumerate(SHOWN.values())
 }
 #: All that `ablated` knows, in the order of the published tables.
 ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF")
@@ -96,6 +114,33 @@ def as_arms(fixed: list[dict], factor: float) -> list[dict]:
     """Rows of `with_factor` (run over inverse and factor) at one factor, named as in `PARTS`."""
     rows = [row for row in fixed if row["factor"] == factor]
     return [{**row, "arm": f"{row['inverse']}, fixed factor {factor:g}"} for row in rows]
+
+
+def published_losses(table: str) -> dict[str, list[float]]:
+    """`lost` by the published ablation of notebook 05, `table`, and by the lengths fixed there."""
+    other = f"{table}{'_' if '.' in table else '.'}lengths"
+    rows = [published(f"{name}.ablation").to_dict("records") for name in (table, other)]
+    fixed = as_arms(published(f"{other}.factors").to_dict("records"), 10)
+    return lost([*rows[1], *fixed]) | lost(rows[0])
+
+
+def heat_maps(data: Dataset, x: torch.Tensor, maps: dict[str, torch.Tensor]) -> Figure:
+    """Images, a row each, and beside them what is wanted of their ten fields, a map a title."""
+    height, width = data.x_train.shape[-2:]
+    widths = [0.45, *[2.0] * (len(maps) - 1), 2.4]
+    figure, (first, *axes) = plt.subplots(
+        1, len(widths), figsize=(1.1 + 2 * len(maps), 2.6), width_ratios=widths
+    )
+    first.imshow(x.reshape(len(x) * height, width), cmap="gray_r", aspect="auto")
+    first.set(xticks=[])
+    for each, (title, field) in zip(axes, maps.items()):
+        drawn = each.imshow(field, vmin=-2, vmax=2, aspect="auto")
+        each.set_title(title, fontsize=8)
+        each.set(xlabel="class", xticks=range(10))
+        each.grid(False)
+    plt.setp((first, *axes), yticks=[])
+    figure.colorbar(drawn, ax=axes[-1], label="change wanted")
+    return figure
 
 
 def soft(labels: torch.Tensor, like: torch.Tensor, size: float = 0.8) -> torch.Tensor:
