@@ -28,6 +28,7 @@ from ..notebook.curves import Curve, first_reach
 from ..notebook.kept import kept
 from ..notebook.published import with_error
 from ..sequential import sequential_fit
+from .grid import over
 
 Rate = Sequence[float]  # of a baseline, and its second setting if it has one
 
@@ -445,3 +446,69 @@ def with_few(
 FEW = ["one update, wide", "one update, wide, readout ridge 0.1", "random features, wide"]
 FEW += ["random features, wide, readout ridge 0.1"]
 FEW += ["sequential ER", "sequential ER, wide", "Adam", "Adam, wide"]
+
+
+def compared(
+    *,
+    arms: Sequence[str],
+    slow: Sequence[str],
+    seeds: Sequence[int],
+    passes: int,
+    hidden: int,
+    wide: int,
+    widest: int,
+    widest_passes: int,
+    levels: Sequence[float],
+    adam_rates: Sequence[float],
+    carried_rate: float,
+    study_images: int,
+    labels_per_class: Sequence[int],
+    **common: Any,
+) -> dict[str, list[dict]]:
+    """All of notebook 06, a table each: rates chosen, then everything that is compared at them.
+
+    `arms` run beside sequential ER and Adam, those in `slow` with the first two seeds only;
+    `common` is the data set, its dtype and the two batch sizes. In the order of the tables:
+    learning curves and when they reach `levels`; one pass; settings off by a factor; few labels;
+    a wide network.
+    """
+    dataset, dtype = common["dataset"], common["dtype"]
+    run = [arm for arm in METHODS if arm in {"sequential ER", "Adam", "Adam, untuned", *arms}]
+
+    def rate(arm: str, width: int = hidden, passes: int = passes) -> Rate:
+        return rate_of(arm, adam_rates, carried_rate, width=width, passes=passes, **common)
+
+    tables: dict[str, list[dict]] = {"tuning": [], "curves": []}
+    seconds = {}
+    for arm, tried in grids(adam_rates).items():
+        if arm in run:
+            found = tuned(arm=arm, rates=tried, width=hidden, passes=passes, **common)
+            tables["tuning"] += [{"dataset": dataset, "arm": arm} | row for row in found["rows"]]
+            seconds[arm] = found["seconds"]
+    for arm in run:
+        at: dict = {"arm": [arm], "seed": seeds[:2] if arm in slow else seeds, "rate": rate(arm)}
+        tables["curves"] += over(curve, **at, width=hidden, passes=passes, **common)
+    tables["reach"] = reached(tables["curves"], levels, seconds)
+
+    once = [*ONCE, *(arm for arm in ("ER, transpose", "Adam", "SGD", "FOOF") if arm in run)]
+    tables |= {"one_pass": [], "sensitivity": [], "few_labels": []}
+    for arm in once:
+        for width in (hidden, wide):
+            at = {"arm": [arm], "width": [width], "seed": seeds, "rate": rate(arm, width, 1)}
+            tables["one_pass"] += over(one_pass, **at, **common)
+    for choice, factors in TRIED.items():
+        if (arm := choice.split(":")[0]) in {*run, "plain ER", choice}:
+            at = {"choice": [choice], "factor": factors, "seed": seeds[:2], "rate": rate(arm)}
+            at |= {"width": hidden, "images_used": study_images, "passes": passes}
+            tables["sensitivity"] += over(off_by, **at, **common)
+    labels = available(labels_per_class, dataset, dtype)
+    for arm in FEW:
+        at = {"arm": [arm], "labels": labels, "seed": seeds, "rate": rate("Adam")}
+        at |= {"width": wide if "wide" in arm else hidden, "passes": passes}
+        tables["few_labels"] += over(with_few, **at, **common)
+
+    wider: list[dict] = []
+    for arm in ("sequential ER", "Adam"):
+        at = {"arm": [arm], "width": [widest], "seed": seeds, "passes": widest_passes}
+        wider += over(curve, **at, rate=rate(arm, widest, widest_passes), **common)
+    return tables | {"wide": ends(wider)}
