@@ -1,11 +1,15 @@
 """Experiments with `erlib.ER`: five networks, ER beside Adam, in one loop."""
 
+import math
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional
 
 import erlib
@@ -19,9 +23,11 @@ from ..convolutional import convolutional
 from ..data.named import Dataset
 from ..er import ER
 from ..linear_maps import Answer, LinearMap
+from ..notebook import plots
 from ..notebook.published import published
 from ..notebook.tables import mean_interval
 from ..progress import progress
+from ..reflect import reflect
 from ..regress import regress
 
 METHODS = {"ER": "joint ER"}  # what a method of the tables is called
@@ -160,6 +166,18 @@ PARTS = {
     "soft outputs": "observed outputs of +1 and -1",
 }
 
+#: What these are called in the figure.
+SHOWN = {
+    "regression": "regression (gradients instead)",
+    "own lengths": "a length for each layer",
+    "common length": "the length of all (a third instead)",
+    "decline": "moves that shrink",
+    "memory": "memory of earlier batches",
+    "d / n": "the penalty d / n",
+    "ratio": "the ratio (a difference instead)",
+    "soft outputs": "outputs of ±0.8 (±1 instead)",
+}
+
 
 class Without(ER):
     """`erlib.ER` without one of its `PARTS`."""
@@ -265,20 +283,120 @@ def lead(ends: pd.DataFrame) -> str:
     return f"{mean:.1f}" + ("" if half is None else f" ± {half:.1f}") + f" points ({seeds})"
 
 
-def over_adam(rows: pd.DataFrame, tuned: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Points of joint ER over Adam, for each data set, network, length and seed that both have.
+def cifar10_ends() -> pd.DataFrame:
+    """The test error in % at the end of each training of `beside_adam`, of 8 and of 24 passes.
 
-    Rows are of benchmarks/any_module.py, where Adam has the rate chosen for CIFAR-10. For a data
-    set in `tuned` the dense network's Adam is the one of these curves, of notebook 06, whose rate
-    was chosen for it.
+    Rows ``arm``, ``passes``, ``seed``, ``error``, and ``time``: passes of Adam that take as long.
     """
+    speed = published("benchmarks/any_module_speed").set_index("network").ratio["deeper"]
+    tables = [beside_adam(passes).assign(passes=passes) for passes in (8, 24)]
+    ends = pd.concat(tables).reset_index()
+    ends = ends.melt(["seed", "passes"], var_name="arm", value_name="error")
+    return ends.assign(time=ends.passes * ends.arm.map({"joint ER": speed, "Adam": 1.0}))
+
+
+def ablation(least: int = 2) -> pd.DataFrame:
+    """Points of validation accuracy that are lost without a part of joint ER, paired by seed.
+
+    Rows ``part``, ``seed``, ``lost`` (NaN where training overflows), for the parts that at least so
+    many seeds were trained without. CIFAR-10, network ``small``, 20,000 images, ten passes.
+    """
+    rows = published("benchmarks/any_module").query("part == 'validation' and method == 'ER'")
+    rows = rows[(rows.data == "cifar10-jpeg") & (rows.network == "small")]
+    whole = rows[rows.setting.isna()].set_index("seed").accuracy
+    rows = rows[(rows.setting == "without") & rows.seed.isin(whole.index)]
+    lost = 100 * (rows.seed.map(whole) - rows.accuracy).where(rows.seconds.notna())
+    found = pd.DataFrame({"part": rows.value, "seed": rows.seed, "lost": lost})
+    return found[found.groupby("part").seed.transform("size") >= least].reset_index(drop=True)
+
+
+def draw_ablation(axes: Axes, rows: pd.DataFrame) -> None:
+    """A bar a part of `ablation`, most lost on top; a dot a seed.
+
+    Where a training overflows, that is written in place of the bar.
+    """
+    lost = rows.groupby("part").lost
+    order = lost.agg(lambda found: found.mean() if found.notna().all() else math.inf)
+    order = order.sort_values(ascending=False)
+    blue, most = plots.look("joint ER")["color"], rows.lost.max()
+    for place, part in enumerate(order.index):
+        found = lost.get_group(part)
+        if found.isna().any():
+            axes.barh(place, most, 0.62, color="white", edgecolor=blue, hatch="///", linewidth=0.6)
+            text, end = f"overflows, {found.isna().sum()} of {len(found)} seeds", most
+        else:
+            mean, half = mean_interval(found)
+            axes.barh(place, mean, 0.62, color=blue, alpha=0.85)
+            axes.plot(found, [place] * len(found), "o", color=plots.GREY, markersize=3)
+            text, end = f"{mean:.1f} ± {half:.1f}", max(found.max(), 0)
+        at: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+        axes.annotate(text, (end, place), (5, 0), **at)
+    axes.axvline(0, color="0.4", linewidth=0.8)
+    axes.set_yticks(range(len(order)), [SHOWN[part] for part in order.index])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+
+
+def over_adam() -> pd.DataFrame:
+    """Points of joint ER over Adam on test images, from the committed tables, a row a seed.
+
+    Columns ``data``, ``network``, ``passes``, ``seed``, ``gain`` and ``tuned``: whether Adam's rate
+    was chosen for this data set and network. It was for the network ``deeper`` on CIFAR-10; for the
+    dense network Adam is the one of notebook 06, in as many passes, tuned for it.
+    """
+    rows = published("benchmarks/any_module").query("part == 'test' and passes < 24")
+    dense = {"mnist": "06_training_curves", "fashion_mnist": "06_training_curves.fashion_mnist"}
+    curves = {data: published(f"{name}.curves") for data, name in dense.items()}
+    return against_adam(rows, curves)
+
+
+def against_adam(rows: pd.DataFrame, dense: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """`over_adam` of these rows; `dense` has the curves of Adam tuned for the dense network."""
     keys = ["data", "network", "passes", "seed"]
     both = rows.pivot_table(index=keys, columns="method", values="accuracy")
-    for data, curves in tuned.items():
+    both["tuned"] = [key[:2] == ("cifar10-jpeg", "deeper") for key in both.index]
+    for data, curves in dense.items():
         ends = curves[curves.arm == "Adam"].groupby("seed").accuracy.last()
         for key in [key for key in both.index if key[:2] == (data, "dense")]:
-            both.loc[key, "Adam"] = ends.get(key[3])
-    return (100 * (both["ER"] - both["Adam"])).dropna().rename("gain").reset_index()
+            both.loc[key, ["Adam", "tuned"]] = ends.get(key[3]), True
+    gain = 100 * (both["ER"] - both["Adam"])
+    return both.assign(gain=gain)[["gain", "tuned"]].dropna().reset_index()
+
+
+def draw_over_adam(axes: Axes, rows: pd.DataFrame) -> None:
+    """A row a network and data set of `over_adam`, a dot a seed, a ring where Adam is not tuned."""
+    data = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10-jpeg": "CIFAR-10"}
+    groups = list(rows.groupby(["data", "network", "passes"]))
+    color = plots.look("joint ER")["color"]
+    for place, (_, found) in enumerate(groups):
+        filled = color if found.tuned.all() else "white"
+        axes.plot(found.gain, [place] * len(found), "o", color=color, markerfacecolor=filled)
+    labels = [f"{data[images]}, {name}, {length} passes" for (images, name, length), _ in groups]
+    axes.axvline(0, color="0.4", linewidth=0.8)
+    limit = max(2.0, 1.1 * rows.gain.abs().max())
+    axes.set(xlim=(-limit, limit), ylim=(len(groups) - 0.4, -0.6))
+    axes.set_yticks(range(len(groups)), labels)
+
+
+@torch.no_grad()
+def along(
+    module: nn.Module, moves: Sequence[torch.Tensor], sets: dict[str, tuple], grid: Sequence[float]
+) -> pd.DataFrame:
+    """What is left of the wanted change of the output fields when weights move by a length.
+
+    Rows ``arm`` (a name in `sets` of images and observed outputs), ``length`` and ``left``, in %:
+    100 |H(W + length moves) - H*|^2 / |H(W) - H*|^2. The module stays as it is.
+    """
+    start = dict(module.named_parameters())
+    rows = []
+    for name, (x, observed) in sets.items():
+        wanted = reflect(module(x), observed)
+        whole = (module(x) - wanted).square().sum()
+        for length in grid:
+            moved = {key: p + length * move for (key, p), move in zip(start.items(), moves)}
+            left = (functional_call(module, moved, (x,)) - wanted).square().sum() / whole
+            rows.append({"arm": name, "length": length, "left": 100 * float(left)})
+    return pd.DataFrame(rows)
 
 
 def live(*, dataset: str, network: str, method: str, seed: int, **how: Any) -> list[dict]:

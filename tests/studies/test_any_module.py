@@ -2,6 +2,7 @@
 
 import copy
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
@@ -68,5 +69,46 @@ def test_dense_networks_are_compared_with_adam_as_tuned_for_them():
     rows = [keys | {"method": "ER", "accuracy": 0.98}, keys | {"method": "Adam", "accuracy": 0.9}]
     rows += [row | {"network": "deeper"} for row in rows]
     tuned = pd.DataFrame({"arm": "Adam", "seed": [0, 0], "accuracy": [0.5, 0.985]})
-    found = study.over_adam(pd.DataFrame(rows), {"mnist": tuned}).set_index("network").gain
-    assert found.to_dict() == pytest.approx({"dense": -0.5, "deeper": 8.0})
+    found = study.against_adam(pd.DataFrame(rows), {"mnist": tuned}).set_index("network")
+    assert found.gain.to_dict() == pytest.approx({"dense": -0.5, "deeper": 8.0})
+    assert found.tuned.to_dict() == {"dense": True, "deeper": False}
+
+
+def test_the_regressed_length_is_where_least_is_missing():
+    """Of a linear module, whose outputs change by what first order says."""
+    net, observed = torch.nn.Linear(5, 3).double(), torch.eye(3, dtype=torch.float64)[y] - 0.4
+    wanted = (erlib.reflect(net(x), observed) - net(x)).detach()
+    weight, bias = erlib.regress(x, wanted, ridge=5.0)
+    caused = x @ weight + bias
+    best = float((caused * wanted).sum() / caused.square().sum())
+    grid = [0.0, best - 0.01, best, best + 0.01]
+    left = study.along(net, [weight.T, bias], {"own": (x, observed)}, grid).left
+    assert left[0] == pytest.approx(100) and left.idxmin() == 2
+
+
+def test_cifar10_is_paired_by_seed():
+    for passes in (8, 24):
+        ends = study.beside_adam(passes)
+        assert ends.notna().all(axis=None) and [*ends.columns] == ["joint ER", "Adam"]
+        assert study.lead(ends).endswith(f"({len(ends)} seeds)")
+    ends = study.cifar10_ends().groupby(["arm", "passes"]).time.first()
+    assert ends["Adam", 24] == 24 and 1.5 < ends["joint ER", 8] / 8 < 2.5
+
+
+def test_a_training_that_overflows_counts_as_lost_beyond_measure():
+    lost = study.ablation().set_index(["part", "seed"]).lost
+    assert lost["common length"].isna().any() and lost["regression"].min() > 10
+    assert abs(lost["ratio"].mean()) < 0.5
+    assert {*study.ablation().part} <= {*PARTS} == {*study.SHOWN}
+
+
+def test_bars_of_the_ablation_are_sorted_and_say_what_overflows():
+    lost = {"ratio": [0.0, 0.2], "memory": [4.0, 5.0], "common length": [1.0, float("nan")]}
+    rows = [{"part": part, "lost": value} for part, values in lost.items() for value in values]
+    figure, axes = plt.subplots()
+    study.draw_ablation(axes, pd.DataFrame(rows))
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        study.SHOWN[part] for part in ("common length", "memory", "ratio")
+    ]
+    assert axes.texts[0].get_text() == "overflows, 1 of 2 seeds"
+    plt.close(figure)
