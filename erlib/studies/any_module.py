@@ -167,7 +167,7 @@ PARTS = {
 }
 
 #: What these are called in the figure.
-SHOWN = {
+PART_NAMES = {
     "regression": "regression (gradients instead)",
     "own lengths": "a length for each layer",
     "common length": "the length of all (a third instead)",
@@ -332,7 +332,7 @@ def draw_ablation(axes: Axes, rows: pd.DataFrame) -> None:
         at: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8}
         axes.annotate(text, (end, place), (5, 0), **at)
     axes.axvline(0, color="0.4", linewidth=0.8)
-    axes.set_yticks(range(len(order)), [SHOWN[part] for part in order.index])
+    axes.set_yticks(range(len(order)), [PART_NAMES[part] for part in order.index])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
 

@@ -99,7 +99,7 @@ def test_a_training_that_overflows_counts_as_lost_beyond_measure():
     lost = study.ablation().set_index(["part", "seed"]).lost
     assert lost["common length"].isna().any() and lost["regression"].min() > 10
     assert abs(lost["ratio"].mean()) < 0.5
-    assert {*study.ablation().part} <= {*PARTS} == {*study.SHOWN}
+    assert {*study.ablation().part} <= {*PARTS} == {*study.PART_NAMES}
 
 
 def test_bars_of_the_ablation_are_sorted_and_say_what_overflows():
@@ -108,7 +108,7 @@ def test_bars_of_the_ablation_are_sorted_and_say_what_overflows():
     figure, axes = plt.subplots()
     study.draw_ablation(axes, pd.DataFrame(rows))
     assert [t.get_text() for t in axes.get_yticklabels()] == [
-        study.SHOWN[part] for part in ("common length", "memory", "ratio")
+        study.PART_NAMES[part] for part in ("common length", "memory", "ratio")
     ]
     assert axes.texts[0].get_text() == "overflows, 1 of 2 seeds"
     plt.close(figure)
