@@ -6,6 +6,7 @@ the readout in the same way. They differ in the fields that the hidden layer is 
 
 import functools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ..data.named import Dataset
 from ..network import ERNetwork
 from ..notebook.kept import kept
 from ..patches import PatchFeatures
+from .grid import over
 
 #: The penalties of the one update, chosen on a validation split of MNIST; the same for all data.
 PENALTIES: dict[str, Any] = {"ridge": 3.0, "readout_ridge": 1e-5}
@@ -37,6 +39,11 @@ WIDE: tuple[str, ...] = (
     "ER",
 )  # what is still of interest in wide layers
 LATER = (1, 2, 3, 5, 10, 20, 40)
+CHOICES: dict[str, list] = {  # compared by `validated`
+    "ridge": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0],
+    "readout_ridge": [1e-6, 1e-5, 1e-4, 1e-2],
+    "inverse": ["pinv", "damped 1", "cg 1", "transpose"],
+}
 
 
 @functools.lru_cache(maxsize=2)
@@ -272,3 +279,42 @@ def _fill_with_noise(front: PatchFeatures, x: torch.Tensor, seed: int) -> None:
     size = (responses - centre).abs().mean((0, 2, 3), keepdim=True)
     front.weight.div_(size.transpose(0, 1))
     front.bias.copy_(-(centre / size).flatten())
+
+
+def everything(
+    *,
+    widths: Sequence[int],
+    wide_widths: Sequence[int],
+    widest: int,
+    depths: Sequence[int],
+    seeds: Sequence[int],
+    few_seeds: int,
+    width: int,
+    passes: int,
+    filters: int,
+    units: int,
+    **common: Any,
+) -> dict[str, list[dict]]:
+    """All of notebook 04, a table each: by width, depth, going on, front end, scale and choices.
+
+    `common` is the data set and its dtype; everything but the comparison of widths is done at one
+    `width`, with the first `few_seeds` seeds.
+    """
+    few: dict = {"seed": seeds[:few_seeds], "width": width, **common}
+    rows = over(compared, width=widths, seed=seeds, **common)
+    rows += over(compared, width=wide_widths, seed=seeds, names=WIDE, **common)
+    if widest:
+        rows += over(compared, width=[widest], seed=seeds[:1], names=WIDE, **common)
+    tables = {"accuracy": rows, "depth": over(at_depth, depth=depths, **few)}
+    tables["later"] = over(going_on, **few)
+    tables["passes"] = over(in_passes, passes=passes, **few)
+    arms = ["patches", "Gaussian filters", "receptive fields"]
+    sizes = {"filters": filters, "units": units}
+    tables["front_end"] = over(on_front_end, arm=arms, seed=seeds, **sizes, **common)
+    tables["scale"] = over(at_scale, scale=[1e-4, 1e-2, 0.1, 1.0, 10.0], **few)
+    tables["choices"] = [
+        {"choice": choice} | row
+        for choice, values in CHOICES.items()
+        for row in over(validated, choice=choice, value=values, **few)
+    ]
+    return tables
