@@ -152,7 +152,12 @@ def test_the_guarantee_holds_to_size_1_of_the_targets_and_not_beyond():
 
 @pytest.mark.parametrize(
     ("activation", "code", "rises"),
-    [("tanh", "+1 or -1", False), ("relu", "+1 or 0", False), ("leaky_relu", "+1 or -1", True)],
+    [
+        ("tanh", "+1 or -1", False),
+        ("relu", "+1 or 0", False),
+        ("relu", "+1 or -1", True),
+        ("leaky_relu", "+1 or -1", True),
+    ],
 )
 def test_random_problems_rise_where_the_unit_cannot_give_its_targets(activation, code, rises):
     (row,) = perceptron.rising(activation=activation, code=code, problems=2)
