@@ -353,3 +353,12 @@ def draw_map(axes: Axes, table: pd.DataFrame, rival: str) -> AxesImage:
     axes.set(xlabel="samples for each spin, L / N", ylabel="strength of couplings")
     axes.grid(False)
     return image
+
+
+def draw_hidden(axes: Axes, rows: pd.DataFrame, count: int) -> None:
+    """Discrepancy times the number of all spins, by the number of hidden ones assumed."""
+    for _, own in rows.groupby("seed"):
+        axes.plot(own.guess, own.discrepancy, "o-", color=plots.BLUE, alpha=0.7)
+    axes.set_xticks(sorted(rows.guess.unique()))
+    axes.axvline(count, color="0.5", linestyle=":")
+    axes.set(xlabel="hidden spins assumed (dotted: true)", ylabel="D × all spins")
