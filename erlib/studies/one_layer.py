@@ -136,6 +136,24 @@ def distances(
 
 
 @kept
+def from_truth(*, n: int, seed: int, d: int = 5, scale: float = 1.0) -> list[dict]:
+    """Relative distance from the weights that drew the labels, of n samples with Gaussian inputs:
+    for least squares (the first update of ER), for the end of ER, and for maximum likelihood.
+
+    ER is consistent: at the true weights the mean of g(h) (t - tanh h) is 0 for each input. Least
+    squares has the right direction there and keeps too small a size (Brillinger 1982).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    true = normal(generator, d, 1)
+    true = scale * true / true.norm()
+    x = normal(generator, n, d)
+    t = spins(x @ true, generator)
+    found = {arm: iterate(arm, x, t)[-1] for arm in ("least squares", "ER")}
+    found["logistic regression"] = maximum_likelihood(x, t)
+    return [{"arm": arm, "distance": relative(end, true)} for arm, end in found.items()]
+
+
+@kept
 def contraction(*, scale: float, seed: int = 0, n: int = 2000, d: int = 4) -> list[dict]:
     """The factor by which errors shrink near the fixed point: predicted from it, and measured."""
     x, t = _problem(scale, n, d, seed)

@@ -49,6 +49,15 @@ def test_the_distances_end_at_the_likelihood_but_for_er_and_least_squares():
     assert 1e-3 < last["ER"] < 0.2 < last["least squares"]
 
 
+def test_with_more_samples_er_comes_to_the_true_weights_and_least_squares_does_not():
+    few, many = (
+        {row["arm"]: row["distance"] for row in study.from_truth(n=n, seed=0)} for n in (100, 9000)
+    )
+    assert many["ER"] < 0.06 < few["ER"]
+    assert abs(many["ER"] - many["logistic regression"]) < 0.02
+    assert many["least squares"] > 0.3
+
+
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_errors_shrink_as_predicted(scale):
     for row in study.contraction(scale=scale, n=500):
