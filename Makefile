@@ -15,7 +15,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 reproduce: $(INSTALLED) ## run all notebooks with their defaults, two at once, into a new folder below runs/
-	$(BIN)/erlib run --jobs 2
+	$(BIN)/erlib run --jobs 2 --threads 1
 
 check: lint ## check style, layout and types, and run the fast tests
 	$(BIN)/pytest -m "not slow" tests erlib
