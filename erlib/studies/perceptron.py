@@ -3,6 +3,11 @@
 For tanh the loss that ER never names has a closed form and a curvature below 2 (statement S3), so
 that its unit step cannot raise it. Here it is taken where it should hold, where it should not, and
 beside gradient descent on the same loss.
+
+The authors' earlier papers find weights as a linear response, and without a penalty that is the
+regression. Weigh samples by an energy, Z(J, beta) = mean of exp(x J - beta h*). The source J that
+keeps the mean input where it is when beta rises from 0 obeys, with d for deviations from the mean,
+0 = <dx' dx> dJ - <dx' dh*> dbeta. So dJ / dbeta = <dx' dx>^-1 <dx' dh*>, the weights.
 """
 
 import functools
@@ -201,41 +206,3 @@ def descents(
                 weight = weight + rate / steepest * (x.T @ error - strength * weight)
                 bias = bias + rate / steepest * error.sum(0)
     return rows
-
-
-@kept
-def paths(*, updates: int = 60, rates: tuple = (1.0, 2.2), seed: int = 0) -> list[dict]:
-    """Two correlated inputs, one unit: its weights after each update, by ER and by descent."""
-    generator = torch.Generator().manual_seed(seed)
-    x, t = two_inputs(generator)
-    steepest = torch.linalg.eigvalsh(x.T @ x)[-1].item()
-    rows = []
-    for rate in (None, *rates):
-        weight = torch.tensor([[-2.0], [-1.5]], dtype=torch.float64)
-        arm = "ER" if rate is None else descent_name(rate)
-        for update in range(updates + 1):
-            first, second = weight[:, 0].tolist()
-            loss = loss_of_tanh((x @ weight).numpy(), t.numpy()).mean().item()
-            rows.append({"arm": arm, "update": update, "w1": first, "w2": second, "loss": loss})
-            wanted = reflect(x @ weight, t)
-            if rate is None:
-                weight, _ = regress(x, wanted, fit_intercept=False)
-            else:
-                weight = weight + rate / steepest * x.T @ (wanted - x @ weight)
-    return rows
-
-
-def two_inputs(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """300 samples of two correlated inputs, and spins that depend on them."""
-    mix = torch.tensor([[1.0, 0.9], [0.0, 0.45]], dtype=torch.float64)
-    x = normal(generator, 300, 2) @ mix
-    true = torch.tensor([[1.5], [-1.0]], dtype=torch.float64)
-    return x, spins(x @ true, generator)
-
-
-def landscape(first: np.ndarray, second: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The mean implicit loss of the problem of `paths` at all pairs of weights, for contours."""
-    x, t = two_inputs(torch.Generator().manual_seed(seed))
-    plane = np.stack([part.ravel() for part in np.meshgrid(first, second)])
-    height = loss_of_tanh(x.numpy() @ plane, t.numpy()).mean(0)
-    return height.reshape(len(second), len(first))
