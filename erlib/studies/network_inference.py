@@ -27,10 +27,12 @@ import json
 import time
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from ..inference import ising
@@ -85,9 +87,17 @@ WEIGHTED_AT = (2.0,)
 MAPPED = ("ER", "maximum likelihood + penalty", "maximum likelihood", "naive mean field")
 
 
-def network(g: float, size: int, length: int, draw: int) -> tuple[torch.Tensor, ...]:
-    """True couplings and a series: the states, and for each the state that follows."""
+def network(
+    g: float, size: int, length: int, draw: int, dense: float = 1.0
+) -> tuple[torch.Tensor, ...]:
+    """True couplings and a series: the states, and for each the state that follows.
+
+    A share `dense` of the couplings is kept, larger so that fields have the size g still.
+    """
     true = ising.couplings(size, g, seed=1000 + draw)
+    if dense < 1:
+        kept_ones = torch.rand(true.shape, generator=torch.Generator().manual_seed(draw)) < dense
+        true = true * kept_ones / dense**0.5
     series = ising.simulate(true, length, seed=draw)
     return true, series[:-1], series[1:]
 
@@ -280,6 +290,28 @@ def ratios(table: pd.DataFrame, rival: str, by: list[str], ours: str = "ER") -> 
         rows[place] = np.exp([mean, mean - half, mean + half])
     found = pd.DataFrame([*rows.values()], columns=["ratio", "low", "high"])
     return found.set_index(pd.DataFrame([*rows], columns=by).set_index(by).index)
+
+
+def draw_spins(couplings: torch.Tensor, states: list[torch.Tensor]) -> Figure:
+    """Three spins after each step, black where up; arrows with the couplings between them."""
+    figure, panels = plt.subplots(1, len(states), figsize=(7.4, 1.9))
+    places = [(0.0, 1.0), (0.87, -0.5), (-0.87, -0.5)]
+    for step, (axes, state) in enumerate(zip(panels, states)):
+        for here, there in np.argwhere(couplings.numpy() != 0):
+            (x, y), (u, v), value = places[here], places[there], float(couplings[here, there])
+            color = plots.RED if value > 0 else plots.BLUE
+            arrow = {"arrowstyle": "->", "color": color, "lw": 0.8 + abs(value), "shrinkA": 11}
+            axes.annotate("", (u, v), (x, y), arrowprops=arrow | {"shrinkB": 11})
+            middle = (0.75 * (x + u), 0.75 * (y + v))
+            axes.text(*middle, f"{value:g}", color=color, ha="center", va="center", fontsize=8)
+        for number, (place, spin) in enumerate(zip(places, state.tolist()), 1):
+            fill, ink = ("k", "w") if spin > 0 else ("w", "k")
+            axes.plot(*place, "o", markersize=17, markerfacecolor=fill, markeredgecolor="k")
+            axes.text(*place, str(number), color=ink, ha="center", va="center", fontsize=8)
+        axes.set(xlim=(-1.4, 1.4), ylim=(-1.1, 1.4), aspect="equal")
+        axes.set_title("start (black: up)" if step == 0 else f"step {step}")
+        axes.axis("off")
+    return figure
 
 
 def draw_stops(axes: Axes, table: pd.DataFrame) -> None:

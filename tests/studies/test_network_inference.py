@@ -20,6 +20,14 @@ def test_a_committed_row_comes_back(method):
     assert row["mse"] == pytest.approx(committed, rel=1e-9)
 
 
+def test_sparse_couplings_are_few_and_as_strong():
+    true, states, after = study.network(2.0, 60, 50, 0, dense=0.1)
+    assert 0.05 < (true != 0).double().mean() < 0.15 and states.shape == after.shape == (50, 60)
+    assert float(true.square().sum(0).mean()) ** 0.5 == pytest.approx(2.0, rel=0.1)
+    dense, *_ = study.network(2.0, 60, 50, 0)
+    assert torch.equal(true[true != 0], (dense / 0.1**0.5)[true != 0])
+
+
 def test_published_errors_are_of_methods_and_strengths_in_the_table():
     table = published("10_network_inference.inference")
     known = set(zip(table.method, table.g))
