@@ -39,6 +39,14 @@ UNDONE: dict[str, dict[str, Any]] = {
     "pseudo-inverse": {"inverse": "transpose"},
     "Gram matrix": {"precondition": False},
 }
+#: ER's step by backpropagation, with all three replacements, with all but one, and with none.
+CASES: dict[str, dict[str, Any]] = {
+    "all three": {},
+    "without the\nfactor": UNDONE["ratio"],
+    "without the\npseudo-inverse": UNDONE["pseudo-inverse"],
+    "without the\nGram matrix": UNDONE["Gram matrix"],
+    "none: the\ngradient": GRADIENT,
+}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 BATCHES = (120, 240, 480)
 SHARES = (0.0, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.85, 1.0)
@@ -144,6 +152,42 @@ def one_by_one(
     return rows
 
 
+@functools.lru_cache(maxsize=1)
+def steps(dataset: str, count: int) -> tuple[Changes, dict[str, Changes]]:
+    """ER's own step and that of each of the `CASES`: of a random network 784-100-50-10 of tanh
+    units, on so many images, with penalty 0.3."""
+    x, t = images(dataset, count)
+    net = network([x.shape[1], 100, 50, t.shape[1]], "tanh", hidden_bias=True)
+    found = {name: gradient_changes(net, x, t, ridge=0.3, **how) for name, how in CASES.items()}
+    return net.changes(x, t, ridge=0.3), found
+
+
+def loud(er: Changes) -> int:
+    """A unit of the first layer whose weights ER changes much: the second of all."""
+    return int(er[0][0].norm(dim=0).argsort(descending=True)[1])
+
+
+def replaced(*, dataset: str, count: int) -> list[dict]:
+    """Cosine of each step of `steps` with ER's, layer by layer."""
+    er, found = steps(dataset, count)
+    return [
+        {"case": " ".join(case.split()), "layer": layer, "cosine": cosine}
+        for case, step in found.items()
+        for layer, cosine in enumerate(cosines(step, er), start=1)
+    ]
+
+
+def painted(*, dataset: str, count: int) -> list[dict]:
+    """What each step of `steps` adds to the weights of one unit, pixel by pixel; largest: 1."""
+    er, found = steps(dataset, count)
+    rows: list[dict] = [{"pixel": pixel} for pixel in range(len(er[0][0]))]
+    for case, step in found.items():
+        change = step[0][0][:, loud(er)]
+        for row, value in zip(rows, (change / change.abs().max()).tolist(), strict=True):
+            row[" ".join(case.split())] = round(value, 4)
+    return rows
+
+
 @kept
 def whitening(*, dataset: str, hidden: tuple, unit: str, seed: int) -> list[dict]:
     """Cosine of ER's step and the gradient as all singular values become equal.
@@ -212,7 +256,8 @@ def downhill(*, inverse: str, networks: int = 60) -> list[dict]:
 
     Random networks 20-20-20-20, ReLU with linear outputs, on 200 random samples. With the transpose
     the cosine cannot be negative: the slope along the step is then the quadratic form of a positive
-    matrix. With the pseudo-inverse nothing forces it.
+    matrix. With the pseudo-inverse and linear units of square layers neither: the maps cancel, and
+    what is left is such a form of the output errors. Silent units between two maps spoil that.
     """
     generator, rows = torch.Generator().manual_seed(0), []
     for seed in range(networks):

@@ -189,6 +189,25 @@ def test_gradients_average_and_steps_with_a_penalty_nearly():
         assert off["penalty 0.3", batch] < 0.2 < 2 * off["no penalty", batch]
 
 
+def test_without_silent_units_no_step_of_square_layers_goes_uphill():
+    for seed in range(5):
+        net = study.without_bias([9, 9, 9, 9], "identity", seed)
+        x, t = normal(2, 40, 9, seed=seed)
+        found = study.cosines(net.changes(x, t, ridge=0), study.negative_gradient(net, x, t))
+        assert min(found) > 0
+
+
+def test_a_step_with_all_replacements_paints_what_er_paints():
+    rows = study.painted(dataset="digits", count=100)
+    change = study.steps("digits", 100)[0][0][0]
+    largest = change[:, study.loud(study.steps("digits", 100)[0])]
+    largest = largest / largest.abs().max()
+    assert all(abs(row["all three"] - largest[row["pixel"]]) < 1e-3 for row in rows)
+    cosines = {(row["case"], row["layer"]): row["cosine"] for row in study.replaced(
+        dataset="digits", count=100)}  # fmt: skip
+    assert cosines["all three", 1] > 1 - 1e-9 > 0.9 > cosines["none: the gradient", 1]
+
+
 def test_with_the_transpose_no_step_goes_uphill():
     assert all(row["cosine"] > 0 for row in study.downhill(inverse="transpose", networks=10))
     assert any(row["cosine"] < 0 for row in study.downhill(inverse="pinv", networks=30))

@@ -26,6 +26,20 @@ def test_shuffled_labels_are_as_many_of_each_class():
     assert torch.equal(other.bincount(), labels.bincount()) and not torch.equal(other, labels)
 
 
+def test_in_a_narrow_layer_shuffled_labels_are_as_bad_as_their_mean():
+    rows = [row for seed in range(4) for row in study.told(seed=seed, dataset="digits", width=15)]
+    arms = {row["arm"] for row in rows}
+    mean = {arm: sum(row["accuracy"] for row in rows if row["arm"] == arm) / 4 for arm in arms}
+    assert abs(mean["shuffled"] - mean["the mean"]) < 0.03
+    assert mean["shuffled"] < mean["own fields"] - 0.1
+
+
+def test_what_is_told_is_what_the_controls_are_told():
+    rows = {row["arm"]: row["accuracy"] for row in study.told(seed=0, **DIGITS)}
+    rows.pop("the mean")
+    assert rows.items() <= errors(names=("own fields", "shuffled", "ER")).items()
+
+
 def test_the_compared_update_is_the_networks_own():
     data = study.images("digits")
     net = study.network(data, 30, seed=3).one_update(
