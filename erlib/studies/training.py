@@ -64,20 +64,6 @@ TRIED: dict[str, list[float]] = {
     "FOOF: rate": FACTORS,
     "FOOF: ridge": FACTORS,
 }
-CALLED = {  # in figures, and in this order
-    "move": "sequential ER: all moves (not a setting)",
-    "ridge": "sequential ER: penalty",
-    "first ridge": "sequential ER: penalty of the first update",
-    "batch": "sequential ER: batch",
-    "initial scale": "sequential ER: scale of the drawn readout",
-    "code": "sequential ER: observed outputs (±0.24, ±1)",
-    "plain ER: share": "plain ER: share (0.15, 1)",
-    "FOOF: rate": "FOOF: rate",
-    "FOOF: ridge": "FOOF: penalty",
-    "Adam: learning rate": "Adam: rate",
-    "Adam: batch": "Adam: batch",
-    "SGD: learning rate": "SGD: rate",
-}
 FEW_UPDATES = 300  # at least, with few labels
 ONCE = ["one update", "one update, settled", "sequential ER, no first update"]  # see `one_pass`
 
@@ -286,14 +272,6 @@ def reached(
     ]
 
 
-def over_adam(reach: pd.DataFrame) -> pd.DataFrame:
-    """Median seconds to each accuracy over Adam's; none where half of the seeds never got there."""
-    filled = reach.assign(seconds=reach.seconds.fillna(float("inf")))
-    seconds = filled.pivot_table("seconds", "level", "arm", "median")
-    ratio = seconds.div(seconds["Adam"], axis=0).stack().rename("ratio").reset_index()
-    return ratio[ratio.ratio < float("inf")].assign(percent=lambda each: 100 * each.level)
-
-
 @kept
 def one_pass(
     *,
@@ -385,24 +363,33 @@ def off_by(
     return [{"accuracy": net.score(data.x_test, data.y_test)}]
 
 
-def lost(rows: pd.DataFrame | list[dict], factor: float = 3) -> pd.DataFrame:
-    """Points lost by each choice that is so many times too small or too large, as in `CALLED`.
+#: The settings drawn in notebook 06 (`from_best`), as they are called there, sequential ER's first.
+DRAWN = {
+    "move": "ER: length of all moves",
+    "code": "ER: observed outputs",
+    "batch": "ER: batch",
+    "ridge": "ER: penalty",
+    "initial scale": "ER: scale of the drawn readout",
+    "first ridge": "ER: penalty of the first update",
+    "Adam: batch": "Adam: batch",
+    "Adam: learning rate": "Adam: rate",
+    "FOOF: rate": "FOOF: rate",
+    "SGD: learning rate": "SGD: rate",
+}
 
-    Columns ``small`` and ``large``, the farthest that was tried up to the factor: observed outputs
-    end at 1, a share too. NaN where nothing was; negative where it is better. The factor 3 stands
-    for 0.3 and 3, as in `TRIED`.
+
+def from_best(rows: pd.DataFrame | list[dict]) -> dict[str, float]:
+    """Points lost beside the best of each choice in `DRAWN`, on the worse side.
+
+    The best factor is that of the rows, which need not be 1; beside it is the next that was tried,
+    about three times smaller or larger (observed outputs end at 1).
     """
-    table = with_error(rows).pivot_table("error", "choice", "factor")
-    points = table.sub(table[1.0], axis=0)
-    small = [each for each in points if 0.89 / factor <= each < 1]  # 0.3 is a third
-    large = [each for each in points if 1 < each <= factor]
-    found = pd.DataFrame(
-        {
-            "small": points[small].bfill(axis=1).iloc[:, 0] if small else float("nan"),
-            "large": points[large].ffill(axis=1).iloc[:, -1] if large else float("nan"),
-        }
-    )
-    return found.loc[[choice for choice in CALLED if choice in found.index]]
+    table, found = with_error(rows).groupby(["choice", "factor"]).error.mean(), {}
+    for choice in (each for each in DRAWN if each in table.index):
+        errors = table[choice].sort_index().tolist()
+        best = errors.index(min(errors))
+        found[choice] = max(errors[max(best - 1, 0) : best + 2]) - errors[best]
+    return found
 
 
 @kept

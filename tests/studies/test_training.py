@@ -1,8 +1,5 @@
 """What notebook 06 compares, on the digits and on random numbers."""
 
-import math
-
-import pandas as pd
 import pytest
 import torch
 
@@ -75,39 +72,24 @@ def test_one_factor_alone_is_multiplied():
     assert accuracy("FOOF: ridge", 2.0, (10.0, 5.0)) == accuracy("FOOF: rate", 1.0, (10.0, 10.0))
 
 
-def test_points_lost_have_two_sides_and_end_where_trials_do():
+def test_points_lost_are_those_beside_the_best():
     rows = [
         {"choice": choice, "factor": factor, "accuracy": accuracy}
         for choice, points in {
             "code": {0.1: 0.5, 0.3: 0.96, 1.0: 0.95, 1.25: 0.93},
-            "batch": {0.3: 0.9, 1.0: 0.95},
-            "move": {0.3: 0.9, 1.0: 0.95, 2.0: 0.9, 3.0: 0.1, 10.0: 0.2},
+            "batch": {0.3: 0.9, 1.0: 0.94, 3.0: 0.93},
+            "move": {0.3: 0.9, 1.0: 0.95, 3.0: 0.1, 10.0: 0.2},
+            "FOOF: ridge": {1.0: 0.9, 3.0: 0.8},
         }.items()
         for factor, accuracy in points.items()
     ]
-    found = training.lost(rows)
-    assert list(found.index) == ["move", "batch", "code"], "as they are called, not as they come"
-    assert found.small["move"] == pytest.approx(5) and found.large["move"] == pytest.approx(85)
-    assert found.small["code"] == pytest.approx(-1) and found.large["code"] == pytest.approx(2)
-    assert math.isnan(found.large["batch"]), "nothing larger was tried"
-    assert training.lost(rows, 10).large["move"] == pytest.approx(75)
+    found = training.from_best(rows)
+    assert list(found) == ["move", "code", "batch"], "as they are drawn, not as they come"
+    assert found == pytest.approx({"move": 85, "code": 46, "batch": 4})
 
 
-def test_every_choice_has_a_name_that_tells_whose_it_is():
-    assert set(training.CALLED) == set(training.TRIED)
-    assert all(": " in name for name in training.CALLED.values())
-
-
-def test_a_level_that_half_of_the_seeds_never_reach_has_no_time():
-    curves = {("Adam", 0): 0.9, ("Adam", 1): 0.9, ("ER", 0): 0.9, ("ER", 1): 0.5}
-    rows = [
-        {"arm": arm, "seed": seed, "passes": 1, "seconds": 2.0 * (1 + seed), "accuracy": accuracy}
-        for (arm, seed), accuracy in curves.items()
-    ]
-    reach = training.reached(rows, [0.4, 0.8], {"Adam": 7.0})
-    assert {row["tuning"] for row in reach if row["arm"] == "Adam"} == {7.0}
-    ratios = training.over_adam(pd.DataFrame(reach)).set_index(["arm", "level"]).ratio
-    assert ratios["ER", 0.4] == 1 and ("ER", 0.8) not in ratios
+def test_every_setting_that_is_drawn_was_tried():
+    assert set(training.DRAWN) <= set(training.TRIED)
 
 
 def test_the_choices_of_the_full_profile_are_those_of_the_study():
