@@ -155,9 +155,9 @@ def test_hidden_layers_learn_what_the_readout_alone_cannot_make_up_for():
     data, scores = erlib.load("digits"), []
     for hidden_desire in (0.05, 1e9):  # as published, and with hidden units that desire nothing
         net = ERNetwork.dense([64, 100, 50, 10], readout_scale=2**0.5)
-        step = desire(net, rate=0.01, hidden_desire=hidden_desire, updates=450)
+        step = desire(net, rate=0.01, hidden_desire=hidden_desire, updates=180)
         assert step.score(data.x_test, data.y_test) < 0.3
-        train(net, data.x_train, data.y_train, step, passes=5, batch_size=16)
+        train(net, data.x_train, data.y_train, step, passes=2, batch_size=16)
         scores.append(step.score(data.x_test, data.y_test))
     assert scores[0] > scores[1] + 0.3
 
