@@ -17,8 +17,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import erlib
 
@@ -183,6 +186,38 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
     """
     found = {name: [colour for key, colour in COLOURS.items() if key in name] for name in names}
     return {name: {"color": (colours or [plots.BLUE])[0]} for name, colours in found.items()}
+
+
+def draw_depth(table: pd.DataFrame, data: str) -> tuple[Figure, pd.DataFrame]:
+    """Error by depth, the median of the networks, for the two ends of the family and Adam."""
+    middle = table.groupby(["arm", "layers"], as_index=False).error.median()
+    figure, panels = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
+    for axes, method in zip(panels, METHODS):
+        names = {f"{method}, pinv": "pseudo-inverse", f"{method}, transpose": "transpose"}
+        names |= {"Adam": "Adam"}
+        axes.set(title=f"{method}, {data}", xlabel="hidden layers", ylim=(1.5, 100))
+        plots.log_scale(axes, "y")
+        plots.lines(axes, middle, "layers", "error", names, looks=looks(names))
+        axes.set_xticks(sorted(set(middle.layers)))
+    panels[0].set(ylabel="test error in %")
+    return figure, middle.pivot(index="arm", columns="layers", values="error")
+
+
+def draw_length(growth: pd.DataFrame, errors: pd.DataFrame) -> Figure:
+    """What is asked of the first layer over the last; plain ER without small singular values."""
+    growth = growth.groupby(["inverse", "layers"], as_index=False).growth.median()
+    errors = errors.groupby(["arm", "layers"], as_index=False).error.median()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7))
+    names = {"pinv": "pseudo-inverse", "transpose": "transpose"}
+    names["pinv, orthogonal start"] = "pseudo-inverse,\northogonal weights"
+    left.set(yscale="log", xlabel="hidden layers", ylabel="asked: first / last layer, MNIST")
+    plots.lines(left, growth, "layers", "growth", names, by="inverse", looks=looks(names))
+    names = {"plain ER, transpose": "transpose", "plain ER, damped 0.01": "damped 0.01"}
+    names["plain ER, pinv, orthogonal start"] = "pseudo-inverse,\northogonal"
+    right.set(xlabel="hidden layers", ylabel="test error in %, MNIST", ylim=(0, 32))
+    right.set(title="plain ER")
+    plots.lines(right, errors, "layers", "error", names, looks=looks(names))
+    return figure
 
 
 def sheet(axes: Axes, table: Any, digits: int, most: float, overflow: float = 1e9) -> None:
