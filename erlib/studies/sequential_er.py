@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
@@ -26,6 +27,7 @@ from ..notebook.tables import gains
 from ..reflect import reflected
 from ..regress_batch import Found
 from ..sequential import Variant, sequential_fit, variant_fit
+from .grid import over
 
 #: A part taken back: what sequential ER is then called with.
 WITHOUT: dict[str, dict] = {
@@ -65,8 +67,7 @@ PARTS = {
 SHOWN = {
     "regression (gradient step)": "a gradient step, no regression",
     "soft outputs (±1, not ±0.8)": "outputs ±1, not ±0.8",
-    "regressed length (1, pinv)": "length fixed at 1",
-    "regressed length (10, pinv)": "length fixed at 10",
+    "regressed length (1, pinv)": "length 1, not regressed",
     "ratio (T − A)": "a difference, no ratio",
     "pseudo-inverse (transpose)": "the transpose, no inverse",
     "order of layers (all at once)": "all layers at once",
@@ -78,8 +79,7 @@ LOOKS = {
 #: All that `ablated` knows, in the order of the published tables.
 ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF")
 #: What the quick run of the notebook compares.
-_PAIRED = dict.fromkeys(arm for pair in PARTS.values() for arm in pair if pair[0] not in AT_ONCE)
-FEW = tuple(arm for arm in _PAIRED if arm in ALL)
+FEW: tuple[str, ...] = tuple(dict.fromkeys(arm for part in SHOWN for arm in PARTS[part]))
 
 
 @functools.lru_cache(maxsize=2)
@@ -238,6 +238,34 @@ def with_factor(
     return [{"accuracy": net.score(data.x_test, data.y_test)}]
 
 
+def compared(
+    *,
+    hidden: int,
+    seeds: list[int],
+    parts: list[str],
+    factors: list[float],
+    er_batch: int,
+    **common: Any,
+) -> dict[str, list[dict]]:
+    """All of notebook 05 that is recorded, a table each.
+
+    The `parts` taken away; fixed lengths, `factors`, with both inverses; and the regressed length
+    and the fixed 10 in narrower networks than `hidden`.
+    """
+    at: dict[str, Any] = {"seed": seeds, "width": hidden, **common}
+    narrow = at | {"width": [10, 30]}
+    rows = over(ablated, arm=parts, er_batch=er_batch, **at)
+    fixed = over(with_factor, inverse=["pinv", "transpose"], factor=factors, **at)
+    widths = over(ablated, arm=["sequential ER"], er_batch=er_batch, **narrow)
+    tried = over(with_factor, inverse=["pinv"], factor=[10.0], **narrow)
+    widths += as_arms(tried, 10)
+    there = [
+        row for row in [*rows, *as_arms(fixed, 10)] if row["arm"] in {w["arm"] for w in widths}
+    ]
+    widths += [{**row, "width": hidden} for row in there]
+    return {"ablation": rows, "factors": fixed, "widths": widths}
+
+
 def at_once(
     net: ERNetwork,
     x: torch.Tensor,
@@ -295,20 +323,28 @@ SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0, 1.2)
 
 @kept
 def overshoot(
-    *, dataset: str, width: int, updates: int, batch: int, seed: int = 0, shares: tuple = SHARES
+    *,
+    dataset: str,
+    width: int,
+    updates: int,
+    batch: int,
+    seed: int = 0,
+    ridge: float = 0.3,
+    code: float = 1.0,
+    shares: tuple = SHARES,
 ) -> list[dict]:
     """What is left of the wanted change of a batch's output fields, by the share of the moves.
 
     In % of the wanted change, with the fields computed anew (not to first order). The network comes
-    of so many updates by plain ER with the transpose, on 4,000 images. The batch is of other
-    images; plain ER (all layers at once) and sequential ER get the same penalty, 10, and soft
-    observed outputs.
+    of so many updates by plain ER with the transpose, on 4,000 images, with this penalty and
+    observed outputs of ± `code`. The batch is of other images; plain ER (all layers at once) and
+    sequential ER get the same penalty, 10, and soft observed outputs.
     """
     data = images(dataset)
-    x, y = data.x_train[:4000].flatten(1), data.y_train[:4000]
+    x, y = data.x_train[:4000].flatten(1), soft(data.y_train[:4000], data.x_train, code)
     net = network(data, width, seed=seed)
     for part in minibatches(len(x), 500, 100, seed)[:updates]:
-        net.fit(x[part], y[part], batch_size=500, inverse="transpose")
+        net.fit(x[part], y[part], batch_size=500, ridge=ridge, inverse="transpose")
     x = data.x_test[:batch].flatten(1)
     observed = soft(data.y_test[:batch], x)
     before = [parameter.detach().clone() for parameter in net.parameters()]
@@ -331,6 +367,22 @@ def overshoot(
         for arm, move in moves.items()
         for share in shares
     ]
+
+
+def overshoots(tables: dict[str, list[dict]], name: str) -> Figure:
+    """Rows of `overshoot` after 0 and 80 updates, a panel a title; `name` is that of the data."""
+    figure, panels = plt.subplots(1, len(tables), figsize=(8, 2.5), sharey=True)
+    panels[0].set(ylim=(0, 150), ylabel=f"left of the wish, %\n(a batch of {name})")
+    looks = {"0": {"color": plots.GREY}, "80": {"color": plots.BLUE}}
+    for axes, (title, rows) in zip(panels, tables.items()):
+        table = pd.DataFrame(rows).query("left < 145").astype({"updates": str})
+        axes.axhline(100, color="0.6", linewidth=0.7, linestyle=":")
+        axes.set_title(title, fontsize=9)
+        axes.set(xlim=(0, 1.25), xlabel="share of all moves")
+        names = {"0": "random\nnetwork", "80": "after\n80 updates"}
+        names = names if axes is panels[-1] else dict.fromkeys(names, "")
+        plots.lines(axes, table, "share", "left", names, by="updates", looks=looks)
+    return figure
 
 
 def layer_by_layer(net: ERNetwork, moved: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> list:

@@ -172,6 +172,31 @@ def test_plain_er_overshoots_where_sequential_er_does_not():
     assert left["sequential ER", 1.0] < 60 < left["plain ER", 1.0]
 
 
+def test_a_large_penalty_and_soft_outputs_keep_plain_er_from_overshooting():
+    given = {"dataset": "digits", "width": 50, "updates": 40, "batch": 64, "shares": (0.5, 1.0)}
+    plain, careful = (
+        {row["share"]: row["left"] for row in study.overshoot(**given | trained)[:2]}
+        for trained in ({}, {"ridge": 10.0, "code": 0.8})
+    )
+    assert careful[1.0] < careful[0.5] < 100 and plain[1.0] > plain[0.5]
+
+
+def test_what_is_drawn_has_a_name_in_the_parts_and_its_runs_in_the_quick_profile():
+    assert set(study.SHOWN) <= set(study.PARTS)
+    assert {arm for part in study.SHOWN for arm in study.PARTS[part]} == set(study.FEW)
+    assert set(study.FEW) <= set(study.ALL)
+
+
+def test_everything_recorded_has_its_seeds_and_widths():
+    given = {"dataset": "digits", "images": 200, "passes": 2, "batch": 20, "er_batch": 100}
+    tables = study.compared(
+        hidden=40, seeds=[0, 1], parts=["sequential ER", "T − A"], factors=[10.0], **given
+    )
+    assert [len(rows) for rows in tables.values()] == [4, 4, 12]
+    assert {row["width"] for row in tables["widths"]} == {10, 30, 40}
+    assert {row["arm"] for row in tables["widths"]} == {"sequential ER", "pinv, fixed factor 10"}
+
+
 def test_layers_taken_over_from_the_top_end_at_the_moved_network():
     x, t = problem()
     t = t.tanh()
