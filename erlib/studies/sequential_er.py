@@ -383,17 +383,3 @@ def overshoots(tables: dict[str, list[dict]], name: str) -> Figure:
         names = names if axes is panels[-1] else dict.fromkeys(names, "")
         plots.lines(axes, table, "share", "left", names, by="updates", looks=looks)
     return figure
-
-
-def layer_by_layer(net: ERNetwork, moved: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> list:
-    """What is left, in %, when `net` takes over the weights of `moved`, from the last layer down.
-
-    Of the change that targets t want of the output fields of `net`; begins with the 100 of none.
-    """
-    h = net.decision_function(x)
-    wanted, found = reflected(h, t, net.layers[-1].activation), [100.0]
-    for layer, new in zip(reversed(net.layers), reversed(moved.layers)):
-        layer.load_state_dict(new.state_dict())
-        left = (wanted - net.decision_function(x)).norm() / (wanted - h).norm()
-        found.append(float(100 * left))
-    return found

@@ -8,11 +8,10 @@ import torch
 import yaml
 
 import erlib
-from erlib import ERNetwork
 from erlib.batches import minibatches
 from erlib.notebook import paths
 from erlib.notebook.published import published
-from erlib.sequential import Variant, sequential_fit, variant_fit
+from erlib.sequential import Variant, variant_fit
 from erlib.studies import sequential_er as study
 
 KEPT = ("dataset", "images", "passes", "batch", "er_batch", "dtype")
@@ -195,15 +194,3 @@ def test_everything_recorded_has_its_seeds_and_widths():
     assert [len(rows) for rows in tables.values()] == [4, 4, 12]
     assert {row["width"] for row in tables["widths"]} == {10, 30, 40}
     assert {row["arm"] for row in tables["widths"]} == {"sequential ER", "pinv, fixed factor 10"}
-
-
-def test_layers_taken_over_from_the_top_end_at_the_moved_network():
-    x, t = problem()
-    t = t.tanh()
-    net = ERNetwork.dense([4, 6, 5, 3], hidden_bias=True, dtype=torch.float64)
-    h = net.decision_function(x)
-    moved = sequential_fit(copy.deepcopy(net), x, t, passes=1, batch_size=30, first_update=False)
-    left = study.layer_by_layer(net, moved, x, t)
-    wanted = erlib.reflect(h, t) - h
-    end = (h + wanted - moved.decision_function(x)).norm() / wanted.norm()
-    assert len(left) == 4 and left[0] == 100 and left[-1] == pytest.approx(float(100 * end))
