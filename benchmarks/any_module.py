@@ -4,6 +4,7 @@
     python benchmarks/any_module.py test         all networks and data sets, three seeds
     python benchmarks/any_module.py long         24 passes of CIFAR-10, three seeds
     python benchmarks/any_module.py ablation     each part of ER taken away, three seeds
+    python benchmarks/any_module.py controls     FOOF, and Adam told softer labels: validation, test
     python benchmarks/any_module.py speed        a pass of each method, alternating
 
 Validation: the network `small`, 20,000 training images of CIFAR-10 (moved and mirrored anew in
@@ -44,6 +45,10 @@ SETTINGS = {
     "every": 20,
     "part": 0.125,
     "batch_size": BATCH,
+}
+TRIED = {
+    "FOOF": ("rate ridge", ["0.1 0.3", "0.3 0.3", "1 0.3", "0.3 3", "1 3", "3 3", "3 30", "10 30"]),
+    "Adam": ("smoothing", ["0.05", "0.1", "0.2", "0.4"]),
 }
 MOST = {"code": 1.0, "part": 1.0}  # beyond there is nothing
 PASSES = {"cifar10-jpeg": 10, "fashion_mnist": 5, "mnist": 5}
@@ -100,6 +105,15 @@ def long():
             yield work | {"seed": seed, "method": method, "setting": "", "value": ""}
 
 
+def controls():
+    """Settings of two controls on the validation split of `validation`; then the chosen ones."""
+    work = {"part": "validation", "data": "cifar10-jpeg", "network": "small", "images": 20000}
+    work |= {"passes": PASSES["cifar10-jpeg"], "seed": 0}
+    for method, (setting, values) in TRIED.items():
+        for value in values:
+            yield work | {"method": method, "setting": setting, "value": value}
+
+
 def one(job, file):
     """Train once and add the row to the file."""
     torch.set_num_threads(1)
@@ -112,10 +126,11 @@ def one(job, file):
         x, y = data.x_train[kept], data.y_train[kept]
         data = dataclasses.replace(data, x_train=x, y_train=y)
     settings = {}
-    if job["setting"]:
-        whole = isinstance(SETTINGS.get(job["setting"]), int)
-        kind = str if job["setting"] == "without" else int if whole else float
-        settings[job["setting"]] = kind(job["value"])
+    for name, value in zip(job["setting"].split(), job["value"].split()):
+        whole = isinstance(SETTINGS.get(name), int)
+        settings[name] = (int if whole else float)(value)
+    if job["setting"] == "without":
+        settings = {"without": job["value"]}
     how = {"passes": job["passes"], "seed": job["seed"], "changed": job["data"].startswith("cifar")}
     try:
         found = trained(data, job["network"], job["method"], **how, **settings)

@@ -19,6 +19,7 @@ from ..arithmetic import own_arithmetic
 from ..augment import shifts_and_flips
 from ..batches import generator, minibatches
 from ..checks import Array
+from ..coding import class_labels
 from ..convolutional import convolutional
 from ..data.named import Dataset
 from ..er import ER
@@ -129,17 +130,17 @@ def trained(
 ) -> Trained:
     """Train a new `network` on the training images, and tell how it does on the others.
 
-    `method` is ``ER`` or ``Adam``, `settings` are theirs (`erlib.ER`, `Without`; `rate`). With
-    `changed` each batch is moved by up to two pixels and mirrored anew. Seconds are those of the
-    updates alone.
+    `method` is ``ER``, ``FOOF`` or ``Adam``, `settings` are theirs (`erlib.ER`, `Without`; `Foof`;
+    `adam`). With `changed` each batch is moved by up to two pixels and mirrored anew. Seconds are
+    those of the updates alone.
     """
-    checks.choice("method", method, ("ER", "Adam"))
+    checks.choice("method", method, ("ER", "FOOF", "Adam"))
     x, y = data.x_train, data.y_train
     module = network(name, x, len(data.classes), seed)
     batches = minibatches(len(x), batch_size, passes, seed)
     augment = shifts_and_flips(shift=2, flip=True, seed=seed) if changed else None
-    if method == "ER":
-        kind = Without if "without" in settings else ER
+    if method != "Adam":
+        kind = Foof if method == "FOOF" else Without if "without" in settings else ER
         step = kind(module, updates=len(batches), **settings).step
     else:
         step = adam(module, len(batches), **settings)
@@ -213,14 +214,45 @@ class Without(ER):
         return super()._together(caused, wanted)
 
 
-def adam(module: nn.Module, updates: int, rate: float = RATE):
-    """The step of Adam on the cross-entropy, its rate declining linearly to 0."""
+class Foof(ER):
+    """FOOF for any module: the regressions of `erlib.ER`, asked for less cross-entropy.
+
+    What is wanted of the output fields is one-hot labels less softmax, and every answer moves by
+    `rate`, which declines as the moves of ER do. Covariances, their memory and the penalty are
+    ER's: what remains between the two is what is wanted, and the lengths.
+    """
+
+    def __init__(self, module: nn.Module, *, rate: float, **settings: Any) -> None:
+        super().__init__(module, share=checks.positive("rate", rate), **settings)
+
+    def _wanted(self, h: torch.Tensor, y: Array) -> torch.Tensor:
+        labels = class_labels(y, h.shape[1]).to(h.device)
+        return functional.one_hot(labels, h.shape[1]).to(h) - h.softmax(1)
+
+    def _look_at_gain(self, index: int, x: torch.Tensor, answer: Answer, part: float) -> None:
+        self.gains[index] = 1.0  # no length is regressed
+
+    def _length(self, index: int, answer: Answer) -> float:
+        return 1.0
+
+    def _caused(self, x: torch.Tensor, changes: dict[LinearMap, list]) -> list[torch.Tensor]:
+        return []
+
+    def _together(self, caused: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+        return 1.0
+
+
+def adam(module: nn.Module, updates: int, rate: float = RATE, smoothing: float = 0.0):
+    """The step of Adam on the cross-entropy, its rate declining linearly to 0.
+
+    Labels may be softened: `smoothing` of the probability is shared by all classes.
+    """
     optimiser = torch.optim.Adam(module.parameters(), checks.positive("rate", rate))
     decline = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: 1 - done / updates)
 
     def step(x, y):
         optimiser.zero_grad()
-        functional.cross_entropy(module(x), y).backward()
+        functional.cross_entropy(module(x), y, label_smoothing=smoothing).backward()
         optimiser.step()
         decline.step()
 
