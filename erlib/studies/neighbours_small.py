@@ -34,8 +34,8 @@ GUESSES: dict[str, dict[str, Any]] = {
 }
 DRAWS = [1, 3, 10, 30, 100]
 UNITS = ("ER", "Adam", "random")
-#: With the rate of each on `wave`. Twice those of the last two let an error grow a hundredfold at
-#: first, or for good, with one of five seeds.
+#: With the rate of each on `wave`, chosen by trial on five seeds: with twice the rate one of them
+#: is carried away at first.
 LEARNERS = {"ER": 0.0, "random features": 0.0, "gradient descent": 0.1, "forward gradient": 0.03}
 RIFLE_RATES = (0.01, 0.03, 0.1)
 TUNING = ["drawn once", "drawn 4 times", "solved once", "solved 4 times"]
