@@ -156,18 +156,21 @@ def test_er_never_raises_the_loss_on_images_and_a_large_rate_does():
     losses = {}
     for row in rows:
         losses.setdefault(row["arm"], []).append(row["loss"])
-    assert losses.keys() == {"ER", "gradient descent, 1 × rate", "gradient descent, 10 × rate"}
+    descents = {"gradient descent, 1 × rate", "gradient descent, 10 × rate"}
+    assert losses.keys() == {"ER", "Newton", *descents}
     for arm in ("ER", "gradient descent, 1 × rate"):  # both are sure to descend
         assert (np.diff(losses[arm]) < 0).all()
     assert losses["gradient descent, 10 × rate"][-1] > losses["ER"][0] == 0
     assert losses["ER"][1] < losses["gradient descent, 1 × rate"][1]
+    assert losses["Newton"][-1] < losses["ER"][-1]
+    assert losses["Newton"][-2] == pytest.approx(losses["Newton"][-1], abs=2e-3), "its end"
 
 
 def test_descent_at_a_small_rate_is_the_gradient_of_that_loss():
     start, after = (
         row["loss"]
         for row in perceptron.descents(dataset="digits", updates=1, ridge=0.0, rates=(1e-4,))
-        if row["arm"] != "ER"
+        if row["arm"].startswith("gradient")
     )
     data = erlib.load("digits", dtype=torch.float64)
     x = data.x_train.flatten(1)
