@@ -47,7 +47,10 @@ SETTINGS = {
     "batch_size": BATCH,
 }
 TRIED = {
-    "FOOF": ("rate ridge", ["0.1 0.3", "0.3 0.3", "1 0.3", "0.3 3", "1 3", "3 3", "3 30", "10 30"]),
+    "FOOF": (
+        "rate ridge",
+        ["0.1 0.3", "0.3 0.3", "1 0.3", "0.3 3", "1 3", "3 3", "3 30", "10 30", "3 0.3", "10 3"],
+    ),
     "Adam": ("smoothing", ["0.05", "0.1", "0.2", "0.4"]),
 }
 MOST = {"code": 1.0, "part": 1.0}  # beyond there is nothing
