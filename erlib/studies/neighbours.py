@@ -38,11 +38,11 @@ RACE: dict[str, Neighbour] = {
     "joint ER": Neighbour("target, by the transpose", "regression", "penalty, passes"),
     "semi-implicit": Neighbour(
         "target, by the gradient", "regression near the old weights", "rate, proximity",
-        ((1.0, 0.3), (1.0, 1.0), (3.0, 1.0)),
+        ((1.0, 1.0), (3.0, 1.0)),
     ),
     "desire": Neighbour(
         "sign of a wish, by the transpose", "spikes that coincide, times a rate",
-        "rate, thresholds", ((0.0003,), (0.001,), (0.003,)),
+        "rate, thresholds", ((0.0003,), (0.001,)),
     ),
     "Adam": Neighbour(
         "gradient", "step, scaled by its history", "rate", ((0.001,), (0.003,), (0.01,)),

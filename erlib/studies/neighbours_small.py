@@ -364,15 +364,15 @@ def best_convolved(*, seeds: Sequence[int], **common: Any) -> list[dict]:
 
 
 def on_their_ground(
-    *, dataset: str, seeds: Sequence[int], width: int, labels: int, filters: int,
+    *, dataset: str, few_images: str, seeds: Sequence[int], width: int, labels: int, filters: int,
     convolved_passes: int,
 ) -> dict[str, list[dict]]:  # fmt: skip
     """All small experiments of notebook 11, a table each; AdaS only with `convolved_passes`.
 
-    Seeds are all of `seeds` where a training takes a second, else the first two.
+    Front ends and AdaS have all of `dataset`, the others the data set `few_images`. Seeds are all of `seeds` where a training takes a second, else the first two.
     """
     several, few = list(seeds), list(seeds[:2])
-    images_of: dict[str, Any] = {"dataset": dataset, "width": width}
+    images_of: dict[str, Any] = {"dataset": few_images, "width": width}
     small = images(dataset).x_train.shape[-1] < 20
     front = {"filters": filters, "size": 3 if small else 5, "grid": 3 if small else 6}
     learners = ["ER", "random features", "Adam"]
