@@ -47,12 +47,18 @@ SETTINGS = {
     "batch_size": BATCH,
 }
 TRIED = {
-    "FOOF": (
+    ("cifar10-jpeg", "FOOF"): (
         "rate ridge",
-        ["0.1 0.3", "0.3 0.3", "1 0.3", "0.3 3", "1 3", "3 3", "3 30", "10 30", "3 0.3", "10 3"],
+        ["0.1 0.3", "0.3 0.3", "1 0.3", "3 0.3", "0.3 3", "1 3", "3 3", "10 3", "3 30", "10 30"],
     ),
-    "Adam": ("smoothing", ["0.05", "0.1", "0.2", "0.4"]),
+    ("cifar10-jpeg", "Adam"): ("smoothing", ["0.05", "0.1", "0.2", "0.4"]),
+    ("fashion_mnist", "FOOF"): ("rate ridge", ["1 0.3", "1 3", "3 3", "10 3", "10 30"]),
+    ("fashion_mnist", "Adam"): (
+        "rate smoothing",
+        ["0.0015 0", "0.003 0", "0.0015 0.1", "0.003 0.1", "0.0015 0.2", "0.003 0.2", "0.003 0.4"],
+    ),
 }
+CHOSEN: dict = {}
 MOST = {"code": 1.0, "part": 1.0}  # beyond there is nothing
 PASSES = {"cifar10-jpeg": 10, "fashion_mnist": 5, "mnist": 5}
 
@@ -109,12 +115,21 @@ def long():
 
 
 def controls():
-    """Settings of two controls on the validation split of `validation`; then the chosen ones."""
-    work = {"part": "validation", "data": "cifar10-jpeg", "network": "small", "images": 20000}
-    work |= {"passes": PASSES["cifar10-jpeg"], "seed": 0}
-    for method, (setting, values) in TRIED.items():
-        for value in values:
-            yield work | {"method": method, "setting": setting, "value": value}
+    """Settings of two controls on validation images, then the best of them on test images.
+
+    On CIFAR-10 with the network and the images of `validation`, tested with the deeper network; on
+    Fashion-MNIST with the dense network and all training images but the validation split.
+    """
+    for data, name, images in (("cifar10-jpeg", "small", 20000), ("fashion_mnist", "dense", 0)):
+        work = {"part": "validation", "data": data, "network": name, "images": images, "seed": 0}
+        work["passes"] = 6 if name == "dense" else PASSES[data]
+        for (of, method), (setting, values) in TRIED.items():
+            for value in values if of == data else []:
+                yield work | {"method": method, "setting": setting, "value": value}
+    for (data, name, passes, method), (setting, value) in CHOSEN.items():
+        work = {"part": "test", "data": data, "network": name, "images": 0, "passes": passes}
+        for seed in range(3):
+            yield work | {"seed": seed, "method": method, "setting": setting, "value": value}
 
 
 def one(job, file):

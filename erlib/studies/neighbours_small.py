@@ -369,7 +369,8 @@ def on_their_ground(
 ) -> dict[str, list[dict]]:  # fmt: skip
     """All small experiments of notebook 11, a table each; AdaS only with `convolved_passes`.
 
-    Front ends and AdaS have all of `dataset`, the others the data set `few_images`. Seeds are all of `seeds` where a training takes a second, else the first two.
+    Front ends and AdaS have all of `dataset`, the others the data set `few_images`. All seeds where
+    a training takes a second, else the first two.
     """
     several, few = list(seeds), list(seeds[:2])
     images_of: dict[str, Any] = {"dataset": few_images, "width": width}
