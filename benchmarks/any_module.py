@@ -115,7 +115,7 @@ def long():
 
 
 def controls():
-    """Settings of two controls on validation images, then the best of them on test images.
+    """Settings of two controls on validation images, then the best on test images (``control``).
 
     On CIFAR-10 with the network and the images of `validation`, tested with the deeper network; on
     Fashion-MNIST with the dense network and all training images but the validation split.
@@ -127,7 +127,7 @@ def controls():
             for value in values if of == data else []:
                 yield work | {"method": method, "setting": setting, "value": value}
     for (data, name, passes, method), (setting, value) in CHOSEN.items():
-        work = {"part": "test", "data": data, "network": name, "images": 0, "passes": passes}
+        work = {"part": "control", "data": data, "network": name, "images": 0, "passes": passes}
         for seed in range(3):
             yield work | {"seed": seed, "method": method, "setting": setting, "value": value}
 
