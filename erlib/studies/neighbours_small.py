@@ -16,7 +16,7 @@ from .. import baselines, checks
 from ..baselines import backprop, train
 from ..baselines.hyperplanes import hyperplanes
 from ..baselines.threshold import lower_bound
-from ..batches import generator
+from ..batches import generator, minibatches
 from ..er import ER
 from ..network import ERNetwork
 from ..notebook.kept import kept
@@ -334,10 +334,11 @@ def convolved(
         method = arm.removeprefix("joint ")
         found = trained(data, "small", method, passes=passes, seed=seed, **settings)
         return [{"accuracy": found.accuracy}]
-    net: Any = torch_network("small", data.x_train, len(data.classes), seed)
+    net = torch_network("small", data.x_train, len(data.classes), seed)
     every = updates_in_a_pass(len(data.y_train), 128)
     step = baselines.adas(net, every=every, rate=rate)
-    train(net, data.x_train, data.y_train, step, passes=passes, seed=seed)
+    for part in minibatches(len(data.y_train), 128, passes, seed):
+        step(data.x_train[part], data.y_train[part])
     return [{"accuracy": accuracy(net, data.x_test, data.y_test)}]
 
 

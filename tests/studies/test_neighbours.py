@@ -104,6 +104,13 @@ def test_generations_learn_from_the_outputs_before():
     assert all(0 < row["rank"] <= 30 for row in rows)
 
 
+@pytest.mark.parametrize("arm", small.CONVOLVED)
+def test_the_convolutional_network_learns_by_each_method(arm):
+    rate = 0.003 if arm == "Adam" else 0.03
+    (row,) = small.convolved(arm=arm, seed=0, dataset="digits", passes=4, rate=rate)
+    assert row["accuracy"] > 0.8
+
+
 def test_the_map_has_every_method_of_the_race():
     on_map = " ".join(drawn.MAP)
     for arm in set(study.RACE) - {"one update", "sequential ER", "joint ER"}:
