@@ -136,29 +136,22 @@ def accuracy(fields: Fields, points: Points) -> float:
 # ---- pictures -----------------------------------------------------------------------------------
 
 _LIMITS = (-2.0, 2.0, -1.35, 1.35)
-_COLOURS = "RdBu_r"
 _PALE = LinearSegmentedColormap.from_list("pale", ["#8fb0d3", "#ffffff", "#e29a94"])
 
 
 def _ground(axes: Axes, fields: Fields, limit: float, points: Points) -> None:
-    """What the network says as a pale colour of the plane, the classes as dots of full colour."""
-    _field(axes, fields, limit, _PALE)
+    """The field as a pale colour of the plane, black where it is 0; the classes as dots."""
+    left, right, low, high = _LIMITS
+    across = torch.linspace(left, right, 140, dtype=torch.float64)
+    up = torch.linspace(low, high, 140, dtype=torch.float64)
+    plane = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).reshape(-1, 2)
+    h = fields(plane).reshape(140, 140)
+    axes.contourf(across, up, h, np.linspace(-limit, limit, 11), cmap=_PALE, extend="both")
+    axes.contour(across, up, h, [0.0], colors="black", linewidths=1.3)
+    _bare(axes)
     for sign, color in ((1.0, "#8c1528"), (-1.0, "#15406e")):
         there = points.x[points.t[:, 0] == sign]
         axes.plot(there[:, 0], there[:, 1], "o", color=color, markersize=1.5, alpha=0.8)
-
-
-def _field(axes: Axes, fields: Fields, limit: float, colours: Any, resolution: int = 140) -> None:
-    """A field as the colour of the plane; black where it is 0."""
-    left, right, low, high = _LIMITS
-    across = torch.linspace(left, right, resolution, dtype=torch.float64)
-    up = torch.linspace(low, high, resolution, dtype=torch.float64)
-    plane = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).reshape(-1, 2)
-    h = fields(plane).reshape(resolution, resolution)
-    levels = np.linspace(-limit, limit, 11)
-    axes.contourf(across, up, h, levels, cmap=colours, extend="both")
-    axes.contour(across, up, h, [0.0], colors="black", linewidths=1.3)
-    _bare(axes)
 
 
 def _bare(axes: Axes) -> None:
@@ -185,49 +178,6 @@ def boundaries(
             axes.set_title(f"{count} {unit}: {100 * wrong:.0f} % wrong", fontsize=8)
         name, color = method.replace(" ", "\n"), plots.look(method)["color"]
         row[0].set_ylabel(name, color=color, fontsize=9, weight="bold")
-    return figure
-
-
-def verbs(*, samples: int = 200, noise: float = 0.1, seed: int = 0) -> Figure:
-    """The three verbs of the first update, at the output and at the hidden unit asked for most.
-
-    Colour is the field and nothing else. Where a unit is silent it is not asked: crosses.
-    """
-    points = moons(samples, noise)
-    net, after = network(seed), network(seed).one_update(*points, **PENALTIES)
-    hidden, readout = net.targets(*points)
-    with torch.no_grad():
-        below = net.trace(points.x)[1][0]
-    unit = int((hidden - below).square().mean(0).argmax())
-    everywhere = torch.ones(len(points.x), dtype=torch.bool)
-
-    def of_output(each: ERNetwork) -> Fields:
-        return functools.partial(_fields, each)
-
-    def of_unit(each: ERNetwork) -> Fields:
-        layer = each.layers[0]
-        return lambda x: layer.field(x)[:, [unit]].detach()
-
-    figure, panels = plt.subplots(2, 3, figsize=(7.0, 3.3))
-    rows: tuple[tuple[str, Fields, torch.Tensor, torch.Tensor, Fields], ...] = (
-        ("output", of_output(net), readout, everywhere, of_output(after)),
-        ("a hidden unit", of_unit(net), hidden[:, [unit]], below[:, unit] > 0, of_unit(after)),
-    )
-    for row, (name, before, wanted, asked, answer) in zip(panels, rows):
-        limit = float(wanted.abs().quantile(0.95))
-        for axes, fields in ((row[0], before), (row[2], answer)):
-            _field(axes, fields, limit, _COLOURS)
-            axes.plot(*points.x.T, ".", color="0.1", markersize=1.5, alpha=0.5)
-        style: dict[str, Any] = {"cmap": _COLOURS, "vmin": -limit, "vmax": limit, "s": 14}
-        style |= {"edgecolors": "0.4", "linewidths": 0.4, "c": wanted[asked, 0]}
-        shown = row[1].scatter(*points.x[asked].T, **style)
-        row[1].plot(*points.x[~asked].T, "x", color="0.6", markersize=3)
-        _bare(row[1])
-        row[0].set_ylabel(name, fontsize=9, weight="bold")
-        figure.colorbar(shown, ax=row, shrink=0.8, pad=0.01, extend="both", label="field")
-    panels[0, 0].set_title("fields go up: $H$ before")
-    panels[0, 1].set_title("targets come down: $H^*$")
-    panels[0, 2].set_title("weights by regression: $H$ after")
     return figure
 
 

@@ -75,16 +75,6 @@ def test_pictures_name_methods_and_errors():
     plt.close(figure)
 
 
-def test_a_hidden_unit_is_asked_where_it_is_on():
-    figure = plane.verbs(samples=60)
-    output, unit = figure.axes[1], figure.axes[4]
-    asked, crosses = unit.collections[0].get_offsets(), unit.lines[0].get_xydata()
-    assert len(asked) and len(crosses) and len(asked) + len(crosses) == 60
-    assert not len(output.lines[0].get_xydata()), "the output is asked everywhere"
-    assert [axes.get_ylabel() for axes in figure.axes[6:]] == ["field", "field"], "colour bars"
-    plt.close(figure)
-
-
 def test_the_committed_animation_is_small_and_moves():
     file = ROOT / "docs/plane.gif"
     assert file.stat().st_size < 400_000
