@@ -4,6 +4,7 @@ All controls of a seed start from the same random network 784-N-10 (ReLU, no hid
 the readout in the same way. They differ in the fields that the hidden layer is regressed on.
 """
 
+import copy
 import functools
 import time
 from collections.abc import Sequence
@@ -150,6 +151,63 @@ def told(*, dataset: str, width: int, seed: int, dtype: str = "float64") -> list
         net = network(data, width, seed=seed).sweep(x, [fields, readout], **PENALTIES)
         rows.append({"arm": arm, "accuracy": net.score(data.x_test.flatten(1), data.y_test)})
     return rows
+
+
+@kept
+def projected(
+    *, dataset: str, width: int, seed: int, strongest: int = 50, dtype: str = "float64"
+) -> list[dict]:
+    """Test accuracy by the hidden weights, and their share in the `strongest` directions.
+
+    As drawn; the same projected on the directions in which images vary most, with no regression;
+    regressed on noise, on their own fields, on ER's targets. The readout is that of all controls.
+    """
+    data = images(dataset, dtype)
+    x, y = data.x_train.flatten(1), data.y_train
+    start = network(data, width, seed=seed)
+    first, (wanted, readout) = start.layers[0].weight.detach(), start.targets(x, y)
+    centred = x - x.mean(0)
+    strong = torch.linalg.eigh(centred.T @ centred)[1][:, -strongest:]
+    random = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(x), width, generator=random, dtype=x.dtype)
+    hidden = {"random features": None, "projected": None, "random targets": noise}
+    rows = []
+    for arm, fields in (hidden | {"own fields": x @ first, "ER": wanted}).items():
+        net = network(data, width, seed=seed)
+        if arm == "projected":
+            net.layers[0].assign(strong @ (strong.T @ first), None)
+        net.sweep(x, [fields, readout], **PENALTIES)
+        weight, accuracy = (
+            net.layers[0].weight.detach(),
+            net.score(data.x_test.flatten(1), data.y_test),
+        )
+        share = float((strong.T @ weight).square().sum() / weight.square().sum())
+        rows.append({"arm": arm, "accuracy": accuracy, "share": share})
+    return rows
+
+
+@kept
+def suspected(
+    *, dataset: str, depth: int, width: int, seed: int, dtype: str = "float64"
+) -> list[dict]:
+    """Test accuracy of one update of a deep network, with one suspect taken away.
+
+    ``new weights``: the targets of a layer are computed after all layers below have been updated;
+    ``transpose``: of the weights, in place of their pseudo-inverse.
+    """
+    data = images(dataset, dtype)
+    x, y = data.x_train.flatten(1), data.y_train
+    nets = {arm: network(data, *[width] * depth, seed=seed) for arm in ("ER", "new weights")}
+    nets["transpose"] = copy.deepcopy(nets["ER"]).one_update(x, y, inverse="transpose", **PENALTIES)
+    nets["ER"].one_update(x, y, **PENALTIES)
+    for index in range(depth + 1):
+        net = nets["new weights"]
+        targets = [h if k == index else None for k, h in enumerate(net.targets(x, y))]
+        net.sweep(x, targets, **PENALTIES)
+    return [
+        {"arm": arm, "accuracy": net.score(data.x_test.flatten(1), data.y_test)}
+        for arm, net in nets.items()
+    ]
 
 
 @functools.lru_cache(maxsize=2)

@@ -40,6 +40,20 @@ def test_what_is_told_is_what_the_controls_are_told():
     assert rows.items() <= errors(names=("own fields", "shuffled", "ER")).items()
 
 
+def test_projected_weights_lie_in_the_strongest_directions_and_nothing_else_changes():
+    rows = {row["arm"]: row for row in study.projected(seed=0, strongest=20, **DIGITS)}
+    assert abs(rows["projected"].pop("share") - 1) < 1e-12
+    assert rows["random features"]["share"] < 0.6 < rows["own fields"]["share"]
+    same = errors(names=("random features", "own fields", "ER"))
+    assert all(rows[arm]["accuracy"] == same[arm] for arm in same if arm in rows)
+
+
+def test_of_one_hidden_layer_both_suspects_change_the_update():
+    rows = {row["arm"]: row["accuracy"] for row in study.suspected(seed=0, depth=1, **DIGITS)}
+    assert rows["ER"] == errors(names=("ER",))["ER"]
+    assert len(set(rows.values())) == 3
+
+
 def test_the_compared_update_is_the_networks_own():
     data = study.images("digits")
     net = study.network(data, 30, seed=3).one_update(
