@@ -25,8 +25,8 @@ from ..notebook.kept import kept
 from ..notebook.published import published
 from ..notebook.tables import gains
 from ..reflect import reflected
-from ..regress_batch import Found
-from ..sequential import Variant, sequential_fit, variant_fit
+from ..regress_batch import Found, regress_batch
+from ..sequential import Variant, reflection, sequential_fit, variant_fit
 from .grid import over
 
 #: A part taken back: what sequential ER is then called with.
@@ -43,6 +43,7 @@ WITHOUT: dict[str, dict] = {
 #: What is wanted of the output fields, in place of the ratio: a change of the fields.
 SCALES = {f"{size} (one-hot − softmax)": size for size in (1, 3, 10, 30)}
 INSTEAD = ("T − A", "T − H", *SCALES)
+ORDERS = {"transpose, first to last": "first to last", "transpose, all at once": "at once"}
 STEPS = ("gradient step", "gradient step, 1 / penalty")  # in place of the regression
 AT_ONCE = ("plain ER, all else the same, share 1", "plain ER, all else the same", "plain ER")
 #: What each part is worth: the points lost from the second to the first, the first without it.
@@ -58,28 +59,32 @@ PARTS = {
     "decline": ("no decline", "sequential ER"),
     "pseudo-inverse (transpose)": ("transpose", "sequential ER"),
     "ratio (T − A)": ("T − A", "sequential ER"),
-    "order of layers (all at once)": (
+    "order of layers (all at once, length 1)": (
         "plain ER, all else the same, share 1",
         "transpose, fixed factor 1",
     ),
+    "order of layers (first to last)": ("transpose, first to last", "transpose"),
+    "order of layers (all at once)": ("transpose, all at once", "transpose"),
 }
 #: The parts drawn in notebook 05, named by what stands in their place there.
 SHOWN = {
     "regression (gradient step)": "a gradient step, no regression",
     "soft outputs (±1, not ±0.8)": "outputs ±1, not ±0.8",
     "regressed length (1, pinv)": "length 1, not regressed",
+    "regressed length (10, pinv)": "length 10, not regressed",
     "ratio (T − A)": "a difference, no ratio",
     "pseudo-inverse (transpose)": "the transpose, no inverse",
-    "order of layers (all at once)": "all layers at once",
 }
 LOOKS = {
     text: {"color": plots.BLUE if place < 3 else plots.GREY}
     for place, text in enumerate(SHOWN.values())
 }
 #: All that `ablated` knows, in the order of the published tables.
-ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF")
+ALL: tuple[str, ...] = (*WITHOUT, *INSTEAD, *STEPS, *AT_ONCE, "Adam", "FOOF", *ORDERS)
 #: What the quick run of the notebook compares.
-FEW: tuple[str, ...] = tuple(dict.fromkeys(arm for part in SHOWN for arm in PARTS[part]))
+FEW: tuple[str, ...] = tuple(
+    dict.fromkeys(arm for part in SHOWN for arm in PARTS[part] if arm in ALL)
+)
 
 
 @functools.lru_cache(maxsize=2)
@@ -173,6 +178,8 @@ def ablated(
       (the negative gradient of the cross-entropy): in place of the ratio;
     * gradient step: in place of the regression, of the best length for the batch, or divided by the
       penalty;
+    * first to last: layers take turns in the other order; all at once: each is asked for all of
+      the wish (`in_order`); their lengths are regressed as ever;
     * plain ER, all else the same: layers that move all at once, by the share 1/2 or 1, with
       penalty, batches, observed outputs, start and decline of sequential ER, and the transpose;
     * plain ER as `ERNetwork.fit` has it, with batches of `er_batch`; Adam and FOOF, at
@@ -188,6 +195,8 @@ def ablated(
         net.fit(x, y, passes=passes, batch_size=er_batch, seed=seed)
     elif arm.startswith("plain ER"):
         at_once(net, x, y, share=1.0 if arm.endswith("share 1") else 0.5, **settings)
+    elif arm in ORDERS:
+        in_order(net, x, y, ORDERS[arm], **settings)
     elif arm in STEPS:
         regression = gradient_step if arm == "gradient step" else penalised_step
         variant_fit(net, x, y, Variant(regression=regression), **settings)
@@ -285,6 +294,58 @@ def at_once(
         step: dict[str, Any] = {"batch_size": len(part), "ridge": 10.0, "inverse": "transpose"}
         net.fit(x[part], observed[part], share=now, **step)
     return net
+
+
+@torch.no_grad()
+def in_order(
+    net: ERNetwork,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    order: str,
+    *,
+    passes: int,
+    batch_size: int,
+    seed: int,
+) -> ERNetwork:
+    """Sequential ER with the transpose (dense, ReLU), its layers in another order.
+
+    "last to first" is the method itself. "at once": each layer is asked for all of the wish, the
+    length of each hidden one is regressed by itself, and one length of all together, as joint ER
+    does it.
+    """
+    x, observed = x.flatten(1), soft(y, x)
+    net.sweep(x, [*net.targets(x, observed, inverse="transpose")[:-1], None], ridge=3.0)
+    last, at_once = len(net.layers) - 1, order == "at once"
+    batches = minibatches(len(x), batch_size, passes, seed)
+    for done, part in enumerate(batches):
+        inputs, fields = net.trace(x[part])
+        on = [(h > 0).to(h.dtype) for h in fields]
+        wanted = reflection(net.layers[-1].activation, fields[-1], observed[part])
+        left, size = wanted, 1 - done / len(batches)
+        moves, total = [], torch.zeros_like(wanted)
+        for index in range(last + 1) if order == "first to last" else range(last, -1, -1):
+            asked = left
+            for above in range(last, index, -1):
+                asked = on[above - 1] * (asked @ net.layers[above].weight.T)
+            weight, bias, caused = regress_batch(inputs[index], asked, 10.0)
+            assert bias is not None  # with an intercept
+            for above in range(index + 1, last + 1):
+                caused = (on[above - 1] * caused) @ net.layers[above].weight
+            length = 1.0 if index == last else _length(caused, left)
+            if at_once:
+                moves.append((net.layers[index], length * weight, length * bias))
+                total = total + length * caused
+            else:
+                net.layers[index].assign(weight, bias, share=size * length)
+                left = left - size * length * caused
+        for layer, weight, bias in moves:
+            layer.assign(weight, bias, share=size * _length(total, wanted))
+    return net
+
+
+def _length(caused: torch.Tensor, wanted: torch.Tensor) -> float:
+    """argmin over s >= 0 of |s caused - wanted|^2."""
+    return max(0.0, float((caused * wanted).sum() / caused.square().sum().clamp_min(1e-30)))
 
 
 def wanted_instead(name: str) -> Callable:
