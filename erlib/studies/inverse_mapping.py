@@ -27,12 +27,14 @@ import erlib
 
 from ..baselines.backprop import backprop
 from ..baselines.loop import choose, train
+from ..batches import minibatches
 from ..coding import observed_outputs
 from ..data.named import Dataset
 from ..invert import invert
 from ..network import ERNetwork
 from ..notebook import plots
 from ..notebook.kept import kept
+from ..regress import regress
 from ..sequential import Variant, sequential_fit, variant_fit
 from ..theory.effective_rank import effective_rank
 from ..theory.gauss_newton import gauss_newton_changes
@@ -94,6 +96,16 @@ GROWTH = {
     "damped 0.01": ("damped 0.01", "drawn"),
     "cg(1)": ("cg(1)", "drawn"),
     "transpose": ("transpose", "drawn"),
+}
+#: An inverse, a start of `network`, and whether its wishes get the length of the transpose's.
+EQUAL: dict[str, tuple[str, str, bool]] = {
+    "transpose": ("transpose", "drawn", False),
+    "cg(1)": ("cg(1)", "drawn", False),
+    "cg(1), its length": ("cg(1)", "drawn", True),
+    "pinv": ("pinv", "drawn", False),
+    "pinv, its length": ("pinv", "drawn", True),
+    "pinv, orthogonal start": ("pinv", "orthogonal", False),
+    "pinv, orthogonal, its length": ("pinv", "orthogonal", True),
 }
 SCALED = ("plain ER, transpose", "plain ER, cg(1)", "sequential ER, transpose")
 SCALES = (0.5, 1.0, 2.0)
@@ -203,20 +215,14 @@ def draw_depth(table: pd.DataFrame, data: str) -> tuple[Figure, pd.DataFrame]:
     return figure, middle.pivot(index="arm", columns="layers", values="error")
 
 
-def draw_length(growth: pd.DataFrame, errors: pd.DataFrame) -> Figure:
-    """What is asked of the first layer over the last; plain ER without small singular values."""
+def draw_length(growth: pd.DataFrame) -> Figure:
+    """What is asked of the first layer over the last, by depth."""
     growth = growth.groupby(["inverse", "layers"], as_index=False).growth.median()
-    errors = errors.groupby(["arm", "layers"], as_index=False).error.median()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7))
+    figure, axes = plt.subplots(figsize=(4.6, 2.5))
     names = {"pinv": "pseudo-inverse", "transpose": "transpose"}
     names["pinv, orthogonal start"] = "pseudo-inverse,\northogonal weights"
-    left.set(yscale="log", xlabel="hidden layers", ylabel="asked: first / last layer, MNIST")
-    plots.lines(left, growth, "layers", "growth", names, by="inverse", looks=looks(names))
-    names = {"plain ER, transpose": "transpose", "plain ER, damped 0.01": "damped 0.01"}
-    names["plain ER, pinv, orthogonal start"] = "pseudo-inverse,\northogonal"
-    right.set(xlabel="hidden layers", ylabel="test error in %, MNIST", ylim=(0, 32))
-    right.set(title="plain ER")
-    plots.lines(right, errors, "layers", "error", names, looks=looks(names))
+    axes.set(yscale="log", xlabel="hidden layers", ylabel="asked: first / last layer,\nMNIST")
+    plots.lines(axes, growth, "layers", "growth", names, by="inverse", looks=looks(names))
     return figure
 
 
@@ -473,6 +479,59 @@ def at_depth(
         rate = adam_rate(tuple(adam_rates), dataset, width, layers, passes, adam_batch, dtype)
         more = {"batch": adam_batch, "rate": rate}
     return _trained(method, inverse, net, data, seed=seed, passes=passes, **more)
+
+
+@kept
+def of_equal_length(
+    *,
+    dataset: str,
+    arm: str,
+    layers: int,
+    seed: int,
+    width: int,
+    passes: int,
+    batch: int,
+    dtype: str,
+) -> list[dict]:
+    """So many hidden layers trained by plain ER with an entry of `EQUAL`.
+
+    "Its length": what an inverse asks of a layer's fields is multiplied by one number a batch, so
+    that it is as large as what the transpose asks for there. So only the direction differs.
+    """
+    data, (inverse, start, rescaled) = images(dataset, dtype), EQUAL[arm]
+    net = network(data, width, layers, seed=seed, start=start)
+    try:
+        equal_length_fit(net, data, inverse, rescaled, passes=passes, batch=batch, seed=seed)
+    except (ValueError, torch.linalg.LinAlgError) as error:
+        if not overflows(error):
+            raise
+        return [{"accuracy": 1 / len(data.classes), "diverged": True}]
+    return [{"accuracy": net.score(data.x_test, data.y_test), "diverged": False}]
+
+
+@torch.no_grad()
+def equal_length_fit(
+    net: ERNetwork,
+    data: Dataset,
+    inverse: str,
+    rescaled: bool,
+    *,
+    passes: int,
+    batch: int,
+    seed: int,
+) -> None:
+    """`ERNetwork.fit`, but if `rescaled` each wish is as long as the transpose's."""
+    x, y = data.x_train.flatten(1), data.y_train
+    for part in minibatches(len(x), batch, passes, seed):
+        inputs, fields = net.trace(x[part])
+        wanted = net.targets(x[part], y[part], **FAMILY[inverse])
+        others = net.targets(x[part], y[part], **FAMILY["transpose"]) if rescaled else wanted
+        changes = []
+        for below, h, h_star, other in zip(inputs, fields, wanted, others):
+            length = (other - h).norm() / (h_star - h).norm() if rescaled else 1.0
+            changes.append(regress(below, length * (h_star - h), ridge=RIDGE))
+        for layer, change in zip(net.layers, changes):
+            layer.assign(*change, share=1 / len(net.layers))
 
 
 @kept

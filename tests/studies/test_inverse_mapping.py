@@ -109,3 +109,16 @@ def test_ranks_begin_with_the_random_network():
         assert [row["updates"] for row in rows] == [0, 0, 1, 1, 2, 2]
         first.append(rows[:2])
     assert first[0] == first[1]
+
+
+def test_wishes_of_their_own_length_are_those_of_fit_and_rescaled_ones_train_by_direction_alone():
+    data, how = study.images("digits"), {"passes": 1, "batch": 100, "seed": 0}
+    by_hand, fitted = (study.network(data, 20) for _ in range(2))
+    study.equal_length_fit(by_hand, data, "pinv", False, **how)
+    fitted.fit(data.x_train, data.y_train, ridge=study.RIDGE, batch_size=100, inverse="pinv")
+    for ours, its in zip(by_hand.parameters(), fitted.parameters()):
+        torch.testing.assert_close(ours, its)
+    once, twice = (study.network(data, 20) for _ in range(2))
+    study.equal_length_fit(once, data, "damped 10", True, **how)  # a direction near its
+    study.equal_length_fit(twice, data, "transpose", False, **how)
+    assert abs(once.score(data.x_test, data.y_test) - twice.score(data.x_test, data.y_test)) < 0.05
