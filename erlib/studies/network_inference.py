@@ -155,6 +155,41 @@ def _fit(x, y, rule, stop, updates, watch=None):
     return single_layer_fit(x, y, fit_intercept=False, **how)
 
 
+#: Relative penalties (`erlib.regress`) that `er_with_penalty` chooses from.
+RIDGES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+def er_with_penalty(x: torch.Tensor, y: torch.Tensor, updates: int = 200) -> torch.Tensor:
+    """Couplings by ER with its rule to stop, each regression with the same relative penalty.
+
+    That of `RIDGES` which predicts the last fifth of the series best, given weights from the rest;
+    then all the data are used.
+    """
+    cut = len(x) * 4 // 5
+
+    def fit(ridge, n):
+        how = {"rule": "er", "fit_intercept": False, "ridge": ridge, "updates": updates}
+        return single_layer_fit(x[:n], y[:n], **how).weight
+
+    likelihood = [
+        -float(torch.nn.functional.softplus(-2 * y[cut:] * (x[cut:] @ fit(ridge, cut))).mean())
+        for ridge in RIDGES
+    ]
+    return fit(RIDGES[int(np.argmax(likelihood))], len(x))
+
+
+@kept
+def penalised(*, g: float, ratio: int, draw: int, size: int, updates: int = 200) -> list[dict]:
+    """ER without and with a penalty beside the likelihood with one, few samples for each spin."""
+    true, x, y = network(g, size, ratio * size, draw)
+    found = {name: infer(name, x, y, g, updates=updates) for name in MAPPED[:2]}
+    found["ER + penalty"] = er_with_penalty(x, y, updates)
+    return [
+        {"method": method, "mse": float((weight - true).square().mean())}
+        for method, weight in found.items()
+    ]
+
+
 def _updates_by_validation(x, y, rule, most):
     """How many updates predict the last fifth of the series best, of all spins together."""
     cut = len(x) * 4 // 5
@@ -385,12 +420,3 @@ def draw_map(axes: Axes, table: pd.DataFrame, rival: str) -> AxesImage:
     axes.set(xlabel="samples for each spin, L / N", ylabel="strength of couplings")
     axes.grid(False)
     return image
-
-
-def draw_hidden(axes: Axes, rows: pd.DataFrame, count: int) -> None:
-    """Discrepancy times the number of all spins, by the number of hidden ones assumed."""
-    for _, own in rows.groupby("seed"):
-        axes.plot(own.guess, own.discrepancy, "o-", color=plots.BLUE, alpha=0.7)
-    axes.set_xticks(sorted(rows.guess.unique()))
-    axes.axvline(count, color="0.5", linestyle=":")
-    axes.set(xlabel="hidden spins assumed (dotted: true)", ylabel="D × all spins")

@@ -139,3 +139,13 @@ def test_committed_paths_hold_the_first_network_of_the_table():
     table = published("10_network_inference.inference")
     first = table.query("method == 'ER' and draw == 0").set_index("g").mse
     assert paths["er", 2.0]["at"] == pytest.approx(first[2.0], rel=1e-9)
+
+
+def test_with_few_samples_a_penalty_helps_er_as_it_helps_the_likelihood():
+    rows = [row for draw in range(2) for row in study.penalised(g=2.0, ratio=5, draw=draw, size=12)]
+    error = {
+        name: sum(row["mse"] for row in rows if row["method"] == name)
+        for name in ("ER", "ER + penalty", "maximum likelihood + penalty")
+    }
+    assert error["ER + penalty"] < 0.5 * error["ER"]
+    assert 0.6 < error["ER + penalty"] / error["maximum likelihood + penalty"] < 1.7
