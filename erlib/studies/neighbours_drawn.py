@@ -124,9 +124,9 @@ def draw_guessed(axes: Axes, rows: Sequence[dict]) -> None:
     colours = dict(zip(GUESSES, (plots.RED, plots.YELLOW, plots.PINK)))
     table = pd.DataFrame(rows)
     looks = {guess: {"color": color} for guess, color in colours.items()}
-    plots.lines(
-        axes, table, "draws", "cosine", {guess: guess for guess in GUESSES}, by="guess", looks=looks
-    )
+    means = table.groupby(["guess", "draws"], as_index=False).cosine.mean()
+    names = {guess: guess for guess in GUESSES}
+    plots.lines(axes, means, "draws", "cosine", names, by="guess", looks=looks)
     draws = np.geomspace(1, 100, 50)
     numbers = table.numbers.iloc[0]
     axes.plot(draws, np.sqrt(draws / (draws + numbers)), color="0.5", linestyle=":", zorder=0)
@@ -146,7 +146,7 @@ def draw_wave(left: Axes, right: Axes, rows: Sequence[dict]) -> None:
     left.set(xlabel="x", title=f"after one update of ER, {updates} of the others")
     right.set(xlim=(0.8, updates), ylim=(1e-6, 2), xlabel="updates")
     right.set(ylabel="mean square error", xscale="log", yscale="log")
-    table = pd.DataFrame([row for row in rows if row["updates"]])
+    table = pd.DataFrame(rows).groupby(["arm", "updates"], as_index=False).error.mean()
     styles = {arm: {"color": color} for arm, color in looks.items()}
     plots.lines(right, table, "updates", "error", {arm: arm for arm in looks}, looks=styles)
 
