@@ -76,8 +76,10 @@ class ERClassifier(ClassifierMixin, EREstimator):
     Attributes
     ----------
     classes_ : array `[K]`
-    coef_ : array `[K, d_in]` (two classes: `[1, d_in]`), intercept_ : array `[K]` (`[1]`)
-        W transposed, and b; without hidden layers.
+    coef_ : array `[K, d_in]` (two classes: `[1, d_in]`)
+        W transposed; without hidden layers.
+    intercept_ : array `[K]` (`[1]`)
+        b; without hidden layers.
     network_ : ERNetwork, with hidden layers; its inputs are the columns of X less their mean,
         divided by their range and by one number for all, so that they are of size 1.
     n_iter_ : int
@@ -252,8 +254,10 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
 
     Attributes
     ----------
-    coef_ : array `[d_in]` or `[d_out, d_in]`, intercept_ : float or array `[d_out]`
-        W transposed, and b, for y `[n]` or `[n, d_out]`; without hidden layers.
+    coef_ : array `[d_in]` or `[d_out, d_in]`
+        W transposed, for y `[n]` or `[n, d_out]`; without hidden layers.
+    intercept_ : float or array `[d_out]`
+        b; without hidden layers.
     network_ : ERNetwork, with hidden layers.
     n_iter_, n_features_in_, feature_names_in_ : as for `ERClassifier`.
 

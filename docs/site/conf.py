@@ -31,13 +31,16 @@ nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # no notebook has widgets, and these would come from elsewhere
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3  # as GitHub makes them
-suppress_warnings: list[str] = []
 
 # ---- reference ----------------------------------------------------------------------------------
 
 default_role = "py:obj"
-autodoc_default_options = {"members": True, "member-order": "bysource"}
-autodoc_class_signature = "mixed"
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    # what scikit-learn adds to its estimators, with links into its own pages
+    "exclude-members": "set_fit_request,set_partial_fit_request,set_score_request",
+}
 numpydoc_show_class_members = False  # autodoc shows them, each with its docstring
 
 # ---- appearance ---------------------------------------------------------------------------------

@@ -1,11 +1,18 @@
-"""The directive `modules`: the public calls of each module named, under a heading of its own."""
+"""The reference: the directive `modules`, and links to what the package offers at its top.
+
+    .. modules:: theory.gradient theory.overshoot
+
+is a heading for each of these modules of `erlib`, with the docstrings of its public calls below.
+"""
+
+import types
 
 from sphinx.util.docutils import SphinxDirective
 
+import erlib
+
 
 class Modules(SphinxDirective):
-    """`.. modules:: theory.gradient theory.overshoot`, in words of `erlib`."""
-
     required_arguments = 1
     final_argument_whitespace = True
 
@@ -17,6 +24,22 @@ class Modules(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
+def link_from_the_top(app, env, node, content):
+    """`erlib.load` is documented where it is: as `erlib.data.named.load`."""
+    name = node.get("reftarget", "").removeprefix("erlib.")
+    if node.get("refdomain") == "py" and name in erlib._MODULES:
+        target = f"erlib.{erlib._MODULES[name]}.{name}"
+        domain, page = env.domains.python_domain, node["refdoc"]
+        return domain.resolve_xref(env, page, app.builder, "obj", target, node, content)
+
+
+def skip_aliases(app, what, name, member, skip, options):
+    """Types that are built of others stand in signatures, written out."""
+    return True if isinstance(member, types.GenericAlias) else None
+
+
 def setup(app):
     app.add_directive("modules", Modules)
+    app.connect("missing-reference", link_from_the_top)
+    app.connect("autodoc-skip-member", skip_aliases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -107,7 +107,7 @@ def threshold_network(
 
 
 def lower_bound(d: torch.Tensor, y: torch.Tensor, w: torch.Tensor, penalty: float) -> float:
-    """A bound on 1/2 |D w - y|^2 + penalty |w|_1 for all w, tight if this w is the best one."""
+    """A bound on ``1/2 |D w - y|^2 + penalty |w|_1`` for all w, tight if this w is the best one."""
     residual = y - d @ w
     largest = float((d.T @ residual).abs().max())
     theta = residual * (min(1.0, penalty / largest) if largest else 1.0)
