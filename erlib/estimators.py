@@ -86,9 +86,13 @@ class ERClassifier(ClassifierMixin, EREstimator):
         Updates of the field that made most of them; passes, where these are > 0.
     n_features_in_, feature_names_in_
 
+    Notes
+    -----
     Source: single layer and stopping rule, Hoang, Song, Periwal and Jo, Phys. Rev. E 99, 023311
     (2019), with least squares where the authors' later package takes least absolute deviations.
 
+    Examples
+    --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn.model_selection import cross_val_score
     >>> x, y = load_breast_cancer(return_X_y=True)               # columns of very different units
@@ -243,14 +247,14 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
 
     Parameters
     ----------
+    hidden
+        As that of `ERClassifier`, and so are those below of which nothing is said.
     activation : str
         f of the output: ``identity``, or ``tanh``, ``erf``, ``softsign``.
+    rule
     ridge : float >= 0 or None
         Unless given 0, and 0.01 with hidden layers, whose outputs depend on each other.
-
-    All other parameters are those of `ERClassifier`, as are their defaults; there are no
-    mini-batches and no classes. With hidden layers and an output ``identity`` y is centred and
-    scaled for the fit, and scaled back.
+    updates, stop, hidden_ridge, warm_start, random_state
 
     Attributes
     ----------
@@ -259,8 +263,16 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
     intercept_ : float or array `[d_out]`
         b; without hidden layers.
     network_ : ERNetwork, with hidden layers.
-    n_iter_, n_features_in_, feature_names_in_ : as for `ERClassifier`.
+    n_iter_, n_features_in_, feature_names_in_
+        As those of `ERClassifier`.
 
+    Notes
+    -----
+    There are no mini-batches and no classes. With hidden layers and an output ``identity`` y is
+    centred and scaled for the fit, and scaled back.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> model = ERRegressor(updates=1).fit(x, x @ [1.0, -2.0] + 3)

@@ -13,28 +13,19 @@ LABEL = re.compile(r"""\b(?:title|xlabel|ylabel)=f?(["'])([^{}]*?)\1""")
 
 
 def alternative(heading, code):
-    """What a picture below this heading, drawn by this code, shows.
-
-    >>> alternative("Fields grow", 'axes.set(xlabel="updates", ylabel="size", title=f"{n} units")')
-    'Fields grow (updates; size)'
-    >>> alternative("Fields grow", "draw()")
-    'Fields grow'
-    """
+    """What a picture below this heading, drawn by this code, shows."""
     labels = "; ".join(dict.fromkeys(text for _, text in LABEL.findall(code)))
     return f"{heading} ({labels})" if labels else heading
 
 
 def add_alternatives(app, doctree):
-    for cell in doctree.findall(lambda node: "cell" in node.get("classes", ()) if isinstance(node, nodes.Element) else False):
-        pictures = [image for image in cell.findall(nodes.image) if not image.get("alt")]
-        if not pictures:
-            continue
-        section = cell.parent
-        while not isinstance(section, nodes.section):
-            section = section.parent
-        code = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
-        for image in pictures:
-            image["alt"] = alternative(section[0].astext(), code)
+    for section in doctree.findall(nodes.section):
+        heading, *parts = section.children
+        for cell in parts:
+            pictures = [image for image in cell.findall(nodes.image) if not image.get("alt")]
+            code = "\n".join(block.astext() for block in cell.findall(nodes.literal_block))
+            for image in pictures if not isinstance(cell, nodes.section) else ():
+                image["alt"] = alternative(heading.astext(), code)
 
 
 def setup(app):

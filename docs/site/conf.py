@@ -20,7 +20,8 @@ author = "the erlib authors"
 copyright = f"2026, {author}. MIT licence"
 version = release = erlib.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "modules", "alternatives"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
+extensions += ["modules", "alternatives", "spaces"]  # of this folder
 root_doc = "README"
 include_patterns = ["*.md", "data/README.md", "docs/**", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "docs/site", "runs", "site"]
@@ -28,6 +29,7 @@ exclude_patterns = [".*", "docs/site", "runs", "site"]
 # ---- pages and notebooks ------------------------------------------------------------------------
 
 nb_execution_mode = "off"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 nb_ipywidgets_js = {}  # no notebook has widgets, and these would come from elsewhere
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3  # as GitHub makes them
@@ -41,13 +43,16 @@ autodoc_default_options = {
     # what scikit-learn adds to its estimators, with links into its own pages
     "exclude-members": "set_fit_request,set_partial_fit_request,set_score_request",
 }
+add_module_names = False
+maximum_signature_line_length = 88
 numpydoc_show_class_members = False  # autodoc shows them, each with its docstring
 
 # ---- appearance ---------------------------------------------------------------------------------
 
 html_theme = "furo"
-html_title = "Multiplicative Learning, executable"
-html_static_path = ["site.css", str(HERE.parents[1] / "site/node_modules/mathjax/es5/tex-svg-full.js")]
+html_title = "Multiplicative Learning"
+html_favicon = "icon.svg"
+html_static_path = ["site.css", "../../site/node_modules/mathjax/es5/tex-svg-full.js"]
 html_css_files = ["site.css"]
 mathjax_path = "tex-svg-full.js"  # one file, fonts included: formulas need no network
 html_show_sourcelink = False
