@@ -15,7 +15,7 @@ LABEL = re.compile(r"""\b(?:title|xlabel|ylabel)=f?(["'])([^{}]*?)\1""")
 def alternative(heading, code):
     """What a picture below this heading, drawn by this code, shows."""
     labels = "; ".join(dict.fromkeys(text for _, text in LABEL.findall(code)))
-    return f"{heading} ({labels})" if labels else heading
+    return f"{heading}: {labels}" if labels else heading
 
 
 def add_alternatives(app, doctree):
