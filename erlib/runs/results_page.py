@@ -125,6 +125,25 @@ def convolution_table(runs: list[Files]) -> Lines:
     return lines
 
 
+@_published("11_neighbours", "race")
+def neighbours_table(runs: list[Files]) -> Lines:
+    """Each method's test accuracy after equal passes, and after as many as fit in equal time."""
+    lines: Lines = [["data set", "method", "rate", "test accuracy, %", "in equal time", "passes"]]
+    for files in runs:
+        rows = pd.read_csv(files.table("race"))
+        count = rows.seed.nunique()
+        for arm, own in rows.groupby("arm", sort=False):
+            by = {equal: group for equal, group in own.groupby("equal")}
+            passes, seconds = by["passes"], by.get("seconds", own[:0])
+            rate = "" if pd.isna(own.rate.iloc[0]) else own.rate.iloc[0]
+            line = [own.dataset.iloc[0], f"{arm}{_fewer(passes, count)}", rate]
+            line.append(percent(passes.accuracy, digits=2))
+            line.append(percent(seconds.accuracy, digits=2) if len(seconds) else "")
+            fits = sorted({*seconds.passes})
+            lines.append([*line, " to ".join(str(n) for n in dict.fromkeys(fits[:1] + fits[-1:]))])
+    return lines
+
+
 @_published("10_network_inference", "inference")
 def inference_table(runs: list[Files]) -> Lines:
     """Error of the couplings that each method infers, for each strength, and its time.
@@ -173,12 +192,33 @@ def joint_table(folder: Path | None = None) -> str:
     return markdown(head, lines) + "\n\n" + note
 
 
+def controls_table(folder: Path | None = None) -> str:
+    """What shares a choice with joint ER, at its best settings on validation images."""
+    file = (folder or paths.RESULTS.parent) / "benchmarks" / "any_module.csv"
+    rows = pd.read_csv(file) if file.is_file() else pd.DataFrame({"part": []})
+    rows = rows[rows.part == "control"]
+    if not len(rows):
+        return "*Not collected yet: `python benchmarks/any_module.py controls`.*"
+    keys = ["data", "network", "passes", "method", "setting", "value"]
+    lines = [
+        [*key, percent(group.accuracy, digits=2), len(group)]
+        for key, group in rows.groupby(keys, sort=False)
+    ]
+    commits = ", ".join(sorted(rows.commit.str.rstrip("+").unique()))
+    note = "`python benchmarks/any_module.py controls`, one thread a training; "
+    return markdown(["data set", *keys[1:], "test accuracy, %", "seeds"], lines) + (
+        f"\n\n{note}mean ± 95 % interval over seeds; commits {commits}."
+    )
+
+
 TABLES = {
     "one update": one_update_table,
     "training": training_table,
     "convolution": convolution_table,
     "joint": joint_table,
+    "controls": controls_table,
     "network inference": inference_table,
+    "neighbours": neighbours_table,
 }
 BEGIN = {name: f"<!-- results: {name} -->" for name in TABLES}
 

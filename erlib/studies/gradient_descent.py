@@ -120,12 +120,6 @@ def cosines(found: Changes, wanted: Changes) -> list[float]:
     ]
 
 
-def scaled(changes: Changes) -> torch.Tensor:
-    """Every 37th change of a weight of the first layer, in units of their root mean square."""
-    weight = changes[0][0]
-    return (weight / weight.square().mean().sqrt()).flatten()[::37]
-
-
 def negative_gradient(net: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> Changes:
     """Minus the gradient of ``E = |T - A|^2 / 2``, summed over samples."""
     return gradient_changes(net, x, t, **GRADIENT)

@@ -163,46 +163,66 @@ def descent_name(rate: float) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _rows_of(dataset: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images as centred rows, observed outputs of each class, labels."""
+def _rows_of(dataset: str) -> tuple[torch.Tensor, ...]:
+    """Centred images as rows, without pixels that never vary, and observed outputs; test images
+    less the same mean, and their labels."""
     data = erlib.load(dataset, dtype=torch.float64)
-    x = data.x_train.flatten(1)
+    x, test = data.x_train.flatten(1), data.x_test.flatten(1)
+    varies = x.std(0) > 0
+    mean = x[:, varies].mean(0)
     observed = observed_outputs(data.y_train, len(data.classes), torch.float64)
-    return x - x.mean(0), observed, data.y_train
+    return x[:, varies] - mean, observed, test[:, varies] - mean, data.y_test
 
 
 @kept
 def descents(
-    *, dataset: str, updates: int, ridge: float, rates: tuple = (1.0, 5.0, 10.0)
+    *,
+    dataset: str,
+    updates: int,
+    ridge: float,
+    rates: tuple = (1.0, 5.0, 10.0),
+    newton: int = 6,
 ) -> list[dict]:
-    """The implicit loss of a layer on images, update by update: ER, and gradient descent on it.
+    """The implicit loss of a layer on images, and its test accuracy, update by update.
 
-    A mean over samples, the sum of all units, with the penalty. Rates are in units of one over the
-    largest eigenvalue of the Gram matrix: by S3 the largest that is sure to descend. All start from
-    zero weights; inputs are centred, which is a kindness to gradient descent.
+    ER, gradient descent on the loss, and so many updates of Newton's method on it, which forms a
+    matrix for each unit. The loss is a mean over samples, the sum of all units, with the penalty.
+    Rates are in units of one over the largest eigenvalue of the Gram matrix: by S3 the largest that
+    is sure to descend. All start from zero weights; inputs are centred, which is a kindness to
+    gradient descent.
     """
-    x, observed, _ = _rows_of(dataset)
+    x, observed, x_test, y_test = _rows_of(dataset)
     n, d = x.shape
     gram = x.T @ x
-    strength = ridge * gram.trace().item() / d
+    pixels = erlib.load(dataset).x_train[0].numel()
+    strength = ridge * gram.trace().item() / pixels
     steepest = max(torch.linalg.eigvalsh(gram)[-1].item() + strength, n)
+    one, one_test = (torch.hstack([rows, rows.new_ones(len(rows), 1)]) for rows in (x, x_test))
+    penalty = strength * torch.eye(d + 1, dtype=x.dtype)
+    penalty[-1, -1] = 0
+    whole = one.T @ one + penalty
 
-    def loss(weight: torch.Tensor, fields: torch.Tensor) -> float:
-        total = loss_of_tanh(fields.numpy(), observed.numpy()).sum()
-        return float(total + strength / 2 * weight.square().sum()) / n
+    def step(arm: str, weight: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
+        downhill = one.T @ (reflect(fields, observed) - fields) - penalty @ weight
+        if arm == "ER":
+            return torch.linalg.solve(whole, downhill)
+        if arm != "Newton":
+            return named[arm] / steepest * downhill
+        curvature = 1 - observed * slope_of_g(fields)
+        units = zip(curvature.T, downhill.T)
+        parts = [torch.linalg.solve(one.T @ (c[:, None] * one) + penalty, b) for c, b in units]
+        return torch.stack(parts, 1)
 
+    named = {descent_name(rate): rate for rate in rates}
     rows = []
-    for rate in (None, *rates):
-        arm = "ER" if rate is None else descent_name(rate)
-        weight, bias = x.new_zeros(d, observed.shape[1]), x.new_zeros(observed.shape[1])
-        for update in range(updates + 1):
-            fields = x @ weight + bias
-            rows.append({"arm": arm, "update": update, "loss": loss(weight, fields)})
-            wanted = reflect(fields, observed)
-            if rate is None:
-                weight, bias = regress(x, wanted, ridge=ridge)
-            else:
-                error = wanted - fields
-                weight = weight + rate / steepest * (x.T @ error - strength * weight)
-                bias = bias + rate / steepest * error.sum(0)
+    for arm in ("ER", *named, "Newton"):
+        weight = x.new_zeros(d + 1, observed.shape[1])
+        for update in range((newton if arm == "Newton" else updates) + 1):
+            fields = one @ weight
+            loss = loss_of_tanh(fields.numpy(), observed.numpy()).sum() + float(
+                (weight * (penalty @ weight)).sum() / 2
+            )
+            right = ((one_test @ weight).argmax(1) == y_test).double().mean().item()
+            rows.append({"arm": arm, "update": update, "loss": loss / n, "accuracy": right})
+            weight = weight + step(arm, weight, fields)
     return rows

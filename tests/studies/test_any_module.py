@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import erlib
+from erlib.baselines import foof
 from erlib.studies import any_module as study
 from erlib.studies.any_module import PARTS, Without
 
@@ -51,6 +52,21 @@ def test_without_the_ratio_the_difference_is_asked():
     h = net(x).detach()
     observed = 0.8 * (2 * torch.nn.functional.one_hot(y, 3).double() - 1)
     torch.testing.assert_close(er._wanted(h, y), observed - torch.tanh(h))
+
+
+def test_foof_of_one_layer_is_the_baseline():
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(90, 8, generator=random, dtype=torch.float64)
+    y = torch.randint(0, 3, (90,), generator=random)
+    net = erlib.ERNetwork.dense([8, 3], hidden_bias=True, dtype=torch.float64)
+    module = torch.nn.Linear(8, 3).double()
+    with torch.no_grad():
+        module.weight.copy_(net.layers[0].weight.T)
+        module.bias.copy_(net.layers[0].bias)
+    foof(net, rate=0.7, ridge=0.3 + 8 / 90)(x, y)
+    study.Foof(module, updates=5, rate=0.7, memory=0.0, part=1.0).step(x, y)
+    torch.testing.assert_close(module.weight.T, net.layers[0].weight, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(module.bias, net.layers[0].bias, rtol=1e-10, atol=1e-12)
 
 
 def test_an_unknown_part_is_named():
