@@ -1,6 +1,6 @@
 """Every page of the built site in a browser (`make site-test`), at the width of a phone.
 
-Skipped where no site was built, or where there is no browser to try it in.
+Skipped where no site of the present sources was built, or where there is no browser to try it in.
 """
 
 import functools
@@ -23,8 +23,21 @@ PAGES = sorted(
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-if not PAGES:
-    pytest.skip("no site was built: make site", allow_module_level=True)
+SOURCES = [
+    file
+    for folder in ("*", "docs/**/*", "notebooks/*", "erlib/**/*")
+    for file in paths.ROOT.glob(folder)
+    if file.suffix in {".md", ".rst", ".ipynb", ".py", ".css"}
+]
+
+
+def is_older_than_its_sources():
+    built = (SITE / "index.html").stat().st_mtime  # written last, by each build
+    return built < max(file.stat().st_mtime for file in SOURCES)
+
+
+if not PAGES or is_older_than_its_sources():
+    pytest.skip("no site of the present sources: make site", allow_module_level=True)
 if not CHROMIUM:
     pytest.skip("no Chromium is installed: docs/site/browser.sh", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[docs]'")
