@@ -1,4 +1,4 @@
-"""erlib: Expectation Reflection (ER) in three verbs.
+"""erlib: Expectation Reflection (ER) in three verbs::
 
     H* = reflect(H, T)          multiply each field by observed / predicted output
     W, b = regress(X, H*)       the weights that produce these fields, in closed form
@@ -12,7 +12,7 @@ dtype, and results come back as what was given.
 time; `load` reads a data set by name, `record` notes what a notebook found. `erlib.sequential` is a
 variant that trains in mini-batches, a layer after the other;
 `erlib.convolutional` makes convolutional networks, `erlib.augment` changes their images,
-`erlib.patches` is a front end without labels. The rooms:
+`erlib.patches` is a front end without labels. The rooms::
 
     erlib              the science: the verbs, and loops over them
     erlib.theory       the same update by automatic differentiation, Gauss-Newton, the implicit loss

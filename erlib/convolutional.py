@@ -43,8 +43,13 @@ def convolutional(
         Source of the weights, Gaussian with variance 2 / d_in (the last layer: 1 / d_in); biases
         are 0. The global generator is never touched.
 
-    Raises ValueError if a setting is out of range or the images are too small for the blocks.
+    Raises
+    ------
+    ValueError
+        If a setting is out of range or the images are too small for the blocks.
 
+    Examples
+    --------
     >>> import erlib
     >>> images = erlib.load("digits").x_train
     >>> module = convolutional(images, [4, 8], 10, kernel=3, padding=1)

@@ -84,12 +84,19 @@ class ER:
         The part of a batch from which lengths, and the covariance of patches, are taken. With 1
         they are exact; below, of a large image every second pixel is taken for the covariance.
 
-    Raises ValueError for settings out of range, and for modules with weights that are neither a
-    linear map's nor a normalisation's; ``requires_grad_(False)`` leaves such as they are.
+    Raises
+    ------
+    ValueError
+        For settings out of range, and for modules with weights that are neither a linear map's nor
+        a normalisation's; ``requires_grad_(False)`` leaves such as they are.
 
+    Notes
+    -----
     All arithmetic is in the dtype of the module. Gradients, modes and hooks of the module are left
     alone, and buffers are those of one forward pass. All of this is this companion's own.
 
+    Examples
+    --------
     >>> import erlib
     >>> data = erlib.load("digits")
     >>> _ = torch.manual_seed(0)

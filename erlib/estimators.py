@@ -76,17 +76,23 @@ class ERClassifier(ClassifierMixin, EREstimator):
     Attributes
     ----------
     classes_ : array `[K]`
-    coef_ : array `[K, d_in]` (two classes: `[1, d_in]`), intercept_ : array `[K]` (`[1]`)
-        W transposed, and b; without hidden layers.
+    coef_ : array `[K, d_in]` (two classes: `[1, d_in]`)
+        W transposed; without hidden layers.
+    intercept_ : array `[K]` (`[1]`)
+        b; without hidden layers.
     network_ : ERNetwork, with hidden layers; its inputs are the columns of X less their mean,
         divided by their range and by one number for all, so that they are of size 1.
     n_iter_ : int
         Updates of the field that made most of them; passes, where these are > 0.
     n_features_in_, feature_names_in_
 
+    Notes
+    -----
     Source: single layer and stopping rule, Hoang, Song, Periwal and Jo, Phys. Rev. E 99, 023311
     (2019), with least squares where the authors' later package takes least absolute deviations.
 
+    Examples
+    --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn.model_selection import cross_val_score
     >>> x, y = load_breast_cancer(return_X_y=True)               # columns of very different units
@@ -241,22 +247,32 @@ class ERRegressor(MultiOutputMixin, RegressorMixin, EREstimator):
 
     Parameters
     ----------
+    hidden
+        As that of `ERClassifier`, and so are those below of which nothing is said.
     activation : str
         f of the output: ``identity``, or ``tanh``, ``erf``, ``softsign``.
+    rule
     ridge : float >= 0 or None
         Unless given 0, and 0.01 with hidden layers, whose outputs depend on each other.
-
-    All other parameters are those of `ERClassifier`, as are their defaults; there are no
-    mini-batches and no classes. With hidden layers and an output ``identity`` y is centred and
-    scaled for the fit, and scaled back.
+    updates, stop, hidden_ridge, warm_start, random_state
 
     Attributes
     ----------
-    coef_ : array `[d_in]` or `[d_out, d_in]`, intercept_ : float or array `[d_out]`
-        W transposed, and b, for y `[n]` or `[n, d_out]`; without hidden layers.
+    coef_ : array `[d_in]` or `[d_out, d_in]`
+        W transposed, for y `[n]` or `[n, d_out]`; without hidden layers.
+    intercept_ : float or array `[d_out]`
+        b; without hidden layers.
     network_ : ERNetwork, with hidden layers.
-    n_iter_, n_features_in_, feature_names_in_ : as for `ERClassifier`.
+    n_iter_, n_features_in_, feature_names_in_
+        As those of `ERClassifier`.
 
+    Notes
+    -----
+    There are no mini-batches and no classes. With hidden layers and an output ``identity`` y is
+    centred and scaled for the fit, and scaled back.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> model = ERRegressor(updates=1).fit(x, x @ [1.0, -2.0] + 3)

@@ -52,7 +52,8 @@ def invert(
 
     Returns
     -------
-    array `[n, d_in]` like `delta`.
+    array `[n, d_in]`
+        Like `delta`.
 
     Raises
     ------
@@ -60,9 +61,13 @@ def invert(
         If the shapes do not fit, an array is empty, not floating or holds NaN or Inf, the method is
         unknown, or damping or steps is missing, out of range or given to a method without it.
 
+    Notes
+    -----
     Source: that ER is gradient descent with target propagation's inverse mapping is the paper's
     claim (abstract); the family and its knobs are this companion's own.
 
+    Examples
+    --------
     >>> import torch
     >>> w = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> delta = torch.ones(1, 3, dtype=torch.float64)

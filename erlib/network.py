@@ -51,6 +51,8 @@ class ERNetwork(nn.Module):
     output : str
         Activation of the output units; tanh with observed outputs coded +1 and -1.
 
+    Notes
+    -----
     All arithmetic is done in the dtype of the layers, and on their device; inputs of another
     floating dtype are converted. On a GPU (``net.to("cuda")``) inputs are tensors that are there,
     labels may be anywhere.
@@ -64,6 +66,8 @@ class ERNetwork(nn.Module):
     (`dense`), the coding of the classes (+1 for the class, -1 for the others), the penalty of each
     regression (`ridge`), the inverse mapping, and in `fit` the batch size and each layer's share.
 
+    Examples
+    --------
     >>> import torch
     >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> y = (x[:, 0] * x[:, 1] > 0).long()                   # XOR: no linear classifier does it
@@ -112,7 +116,11 @@ class ERNetwork(nn.Module):
         seed : int or torch.Generator
             Source of the initial weights; the global generator is never touched.
         dtype : torch.dtype
+        output : str
+            Activation of the output units.
 
+        Notes
+        -----
         Hidden weights have variance 2 / d_in (ReLU; 1 / d_in otherwise), the readout
         readout_scale^2 / d_in; biases are 0.
         """
@@ -294,16 +302,29 @@ class ERNetwork(nn.Module):
 
         Parameters
         ----------
+        x, y
+            As in `one_update`.
         passes, batch_size : int >= 1
             Passes through the data, each in a new random order drawn from `seed`; the last batch of
             a pass is left out if it is less than half full.
         share : float >= 0, optional
+        ridge : float >= 0
+            Relative penalty (`erlib.regress`), in all layers.
+        inverse, damping, steps
+            As in `one_update`.
         seed : int or torch.Generator
+            Source of the order of the samples.
         watch : callable, optional
             Called with the number of updates so far after each of them.
 
-        Other parameters and errors as in `one_update`. The named variant of this loop that
-        generalises better: `erlib.sequential`.
+        Raises
+        ------
+        ValueError
+            As `one_update`.
+
+        Notes
+        -----
+        The named variant of this loop that generalises better: `erlib.sequential`.
         """
         x, observed, mapping = problems.problem(self, x, y, inverse, damping, steps)
         problems.check_training(self, x, observed)

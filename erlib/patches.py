@@ -35,13 +35,20 @@ class PatchFeatures(nn.Module):
         Regularisation of the whitening.
     seed : int or torch.Generator
 
-    Raises ValueError if images are no images, a patch is larger than they are, the grid is finer
-    than the map, or a setting is out of range.
+    Raises
+    ------
+    ValueError
+        If images are no images, a patch is larger than they are, the grid is finer than the map, or
+        a setting is out of range.
 
+    Notes
+    -----
     Source: A. Coates and A. Y. Ng, The importance of encoding versus training with sparse coding
     and vector quantization, ICML 2011 (random patches, soft threshold); L. Thiry et al., The
     unreasonable effectiveness of patches in deep convolutional kernels methods, ICLR 2021.
 
+    Examples
+    --------
     >>> import erlib
     >>> data = erlib.load("digits")
     >>> front = PatchFeatures(data.x_train, filters=20, size=3, grid=2)

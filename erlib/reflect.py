@@ -32,7 +32,8 @@ def reflect(h: Same, target: Same, activation: str | Activation = "tanh") -> Sam
 
     Returns
     -------
-    array like `h` : H*.
+    array like ``h``
+        H*.
 
     Raises
     ------
@@ -40,9 +41,13 @@ def reflect(h: Same, target: Same, activation: str | Activation = "tanh") -> Sam
         If shapes or array types differ, an array is empty, not floating or holds NaN or Inf, or the
         activation is unknown.
 
+    Notes
+    -----
     Source: the multiplicative step of ER; Hoang, Song, Periwal and Jo, Phys. Rev. E 99, 023311
     (2019), for tanh. The form in T - A and the treatment of 0/0 are this companion's own.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> h = np.array([0.5, -2.0, 0.0])
     >>> new = reflect(h, np.array([1.0, 1.0, 1.0]))

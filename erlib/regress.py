@@ -50,7 +50,10 @@ def regress(
 
     Returns
     -------
-    weight `[d_in, d_out]`, bias `[d_out]` : arrays like `x` (bias 0 without intercept).
+    weight : array `[d_in, d_out]`
+        Like `x`.
+    bias : array `[d_out]`
+        Like `x`; 0 without intercept.
 
     Raises
     ------
@@ -58,12 +61,16 @@ def regress(
         If an array has the wrong shape, is empty, not floating, holds NaN or Inf, or a weight is
         negative or all are 0, or the solution overflows the dtype.
 
+    Notes
+    -----
     With many more columns than samples a smaller problem is solved (`erlib.few_samples`): the same
     result. Samples given in chunks: `erlib.Moments`.
 
     Source: ordinary ridge regression; in ER the step "weights from fields", Hoang et al., Phys.
     Rev. E 99, 023311 (2019).
 
+    Examples
+    --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> weight, bias = regress(x, x @ [[1.0], [-2.0]] + 3)

@@ -123,15 +123,20 @@ def sequential_fit(
     Parameters
     ----------
     network : ERNetwork
+    x, y, passes, batch_size
+        As in `ERNetwork.fit`.
     ridge : float > 0
         Relative penalty of the change of weights (`erlib.regress`), in all layers.
     code : float, 0 < code <= 1
         Size of the observed outputs of class labels, +code and -code; observed outputs that are
         given themselves (floating y) stay as they are.
+    inverse, damping, steps
+        As in `ERNetwork.one_update`.
     first_update : bool or int >= 1
         Whether to begin with one update of the hidden layers from all the data, or from so many of
         the first samples, with the relative penalty `first_ridge`. It keeps all fields of these
         samples in memory, which for convolutions is much.
+    first_ridge : float >= 0
     share : float > 0
         The part of each move that is made.
     decline : bool
@@ -139,9 +144,16 @@ def sequential_fit(
     augment : callable, optional
         Called with the inputs of every batch, as they were given, returns those that are used
         (`erlib.augment.shifts_and_flips`). The first update takes the data as they are.
+    seed, watch
+        As in `ERNetwork.fit`.
 
-    Other parameters and errors as in `ERNetwork.fit`.
+    Raises
+    ------
+    ValueError
+        As `ERNetwork.fit`.
 
+    Examples
+    --------
     >>> import erlib
     >>> data = erlib.load("digits")
     >>> net = erlib.ERNetwork.dense([64, 100, 10], hidden_bias=True)

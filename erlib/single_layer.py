@@ -123,7 +123,8 @@ def single_layer_fit(
 
     Returns
     -------
-    SingleLayer, with arrays like `x`.
+    SingleLayer
+        With arrays like `x`.
 
     Raises
     ------
@@ -131,6 +132,8 @@ def single_layer_fit(
         For arrays that `erlib.regress` refuses, unknown names, numbers out of range, and where
         fields or weights overflow, which ``newton`` may do: it has no bound on its step.
 
+    Notes
+    -----
     Cost: for rules of weight 1 the products X'X once, a second array of the size of `x`, and two
     products with it in each update; else X'X for each unit and update.
 
@@ -139,6 +142,8 @@ def single_layer_fit(
     EM: Polson, Scott and Windle, J. Am. Stat. Assoc. 108, 1339 (2013), as ER with weights: this
     companion's own.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> random = np.random.default_rng(0)
     >>> x, true = random.normal(size=(4000, 3)), np.array([[0.5], [-1.0], [0.0]])

@@ -3,28 +3,28 @@
 Iterative methods are steps, functions of one batch that change the network; `train` loops over
 them, and `choose` picks a learning rate on a validation split and tells what that cost:
 
-=================== ============================================================================
-`backprop`          gradient descent on the cross-entropy: SGD with momentum, Adam, L-BFGS
-`foof`              gradient of the fields, preconditioned by the layer's inputs (one-sided K-FAC)
+====================  ==============================================================================
+`backprop`            gradient descent on the cross-entropy: SGD with momentum, Adam, L-BFGS
+`foof`                gradient of the fields, preconditioned by the layer's inputs (one-sided K-FAC)
 `target_propagation`  difference target propagation with an analytic inverse
-`semi_implicit`     semi-implicit backpropagation: targets by gradient, weights by proximal mapping
-`forward_gradient`  gradients guessed from directional derivatives, no backward pass
-`likelihood_ratio`  gradients guessed from noise in the fields, one forward pass
-`adarem`            a rate for each weight by the signs of its gradients
-`adas`              a rate for each layer by what its kernel has learned
-`rifle`             fine-tuning with a readout that is drawn, or solved for, anew
-`desire`            spiking networks that hand down desired spikes
-=================== ============================================================================
+`semi_implicit`       semi-implicit backpropagation: targets by gradient, weights by proximal maps
+`forward_gradient`    gradients guessed from directional derivatives, no backward pass
+`likelihood_ratio`    gradients guessed from noise in the fields, one forward pass
+`adarem`              a rate for each weight by the signs of its gradients
+`adas`                a rate for each layer by what its kernel has learned
+`rifle`               fine-tuning with a readout that is drawn, or solved for, anew
+`desire`              spiking networks that hand down desired spikes
+====================  ==============================================================================
 
 Closed-form methods take all the data at once:
 
-===================== ==========================================================================
+====================  ==============================================================================
 `random_features`     hidden layers left random, readout by least squares (extreme learning machine)
 `receptive_fields`    the first layer of a receptive-field extreme learning machine
 `forward_projection`  hidden targets from random projections of inputs and labels
 `threshold_network`   the globally optimal network of two layers of threshold units
 `SpikeFeatures`       filters learned without labels by spike timing, for a readout
-===================== ==========================================================================
+====================  ==============================================================================
 
 Output fields are read as class scores, so that any of these can go on where ER stopped.
 """

@@ -35,12 +35,19 @@ class AdaRem(torch.optim.Optimizer):
     beta, fading : float, 0 <= beta < 1, 0 <= fading <= 1
     weight_decay, eps : float >= 0
 
-    Raises ValueError if one of them is out of range, in a group as well.
+    Raises
+    ------
+    ValueError
+        If one of them is out of range, in a group as well.
 
+    Notes
+    -----
     Source: J. Liu and others, AdaRem (arXiv 2010.11041, 2020). The rule is reconstructed from
     public implementations in other frameworks, which are not the authors'; the maximum is taken
     over each parameter tensor.
 
+    Examples
+    --------
     >>> weight = torch.tensor([1.0, 1.0], requires_grad=True)
     >>> optimiser = AdaRem([weight], lr=0.1, beta=0.0, fading=1.0)
     >>> for gradient in ([1.0, 1.0], [1.0, -1.0]):              # kept, and turned round

@@ -46,14 +46,21 @@ def adas(
     dense : bool
         Whether the matrices of dense layers are measured and scheduled like kernels.
 
-    ``step.rates`` and ``step.gains`` are lists of the present rates and gains of what is measured.
+    Raises
+    ------
+    ValueError
+        If a setting is out of range or there is nothing to measure.
 
-    Raises ValueError if a setting is out of range or there is nothing to measure.
+    Notes
+    -----
+    ``step.rates`` and ``step.gains`` are lists of the present rates and gains of what is measured.
 
     Source: M. S. Hosseini and K. N. Plataniotis, AdaS (arXiv 2006.06587, 2020); the rule is that of
     its public code, which has ``dense`` too. It suits wide kernels: the gain of a small one moves
     by whole ranks, so that a rate may jump.
 
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import train
     >>> data = erlib.load("digits")

@@ -29,18 +29,27 @@ def backprop(
     Parameters
     ----------
     network : ERNetwork
-    optimizer : ``sgd`` (Nesterov momentum 0.9), ``adam``, ``lbfgs`` (strong Wolfe line search;
-        made for full batches)
+        Trained in place.
+    optimizer : str
+        ``sgd`` (Nesterov momentum 0.9), ``adam``, or ``lbfgs`` (strong Wolfe line search; made for
+        full batches).
     rate : float > 0
         Learning rate; for ``lbfgs`` the first step that the line search tries.
     updates : int, optional
         If given, the rate declines linearly and would reach 0 after so many updates.
 
+    Raises
+    ------
+    ValueError
+        For an unknown optimizer or a rate that is not positive.
+
+    Notes
+    -----
     ``step.evaluations`` counts evaluations of the gradient: a line search takes several an update,
     at least two with torch's ``lbfgs`` when each iteration is a step of its own, as here.
 
-    Raises ValueError for an unknown optimizer or a rate that is not positive.
-
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import train
     >>> data = erlib.load("digits")

@@ -48,6 +48,8 @@ def desire(
 
     Parameters
     ----------
+    network : ERNetwork
+        Dense layers without biases: its weights are trained, in place.
     rate : float > 0
     time_steps : int >= 1
         T.
@@ -57,11 +59,16 @@ def desire(
     updates : int, optional
         If given, the rate declines linearly and would reach 0 after so many updates.
 
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, a layer is not dense or has a bias that is not 0 (none is
+        trained); the step does, if a pixel is not from 0 to 1.
+
+    Notes
+    -----
     ``step.rates(x)`` are the output units' rates `[n, classes]`, ``step.score(x, labels)`` is the
     share of samples whose class has the highest rate alone (a tie is a mistake).
-
-    Raises ValueError if a setting is out of range, a layer is not dense or has a bias that is not 0
-    (none is trained); the step does, if a pixel is not from 0 to 1.
 
     Source: D. Gerlinghoff, T. Luo, R. S. M. Goh and W.-F. Wong, Desire backpropagation: a
     lightweight training algorithm for multi-layer spiking neural networks based on
@@ -70,6 +77,8 @@ def desire(
     once, with the weights before it, and added up. A declining rate is this companion's choice.
     Their weights have variance 2 / d_in in all layers: ``readout_scale=2**0.5``.
 
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import train
     >>> data = erlib.load("digits")

@@ -37,6 +37,8 @@ def forward_gradient(
 
     Parameters
     ----------
+    network : ERNetwork
+        Trained in place.
     rate : float > 0
         To be smaller than that of gradient descent by about K / d where d is larger than K.
     perturb : ``weights`` or ``fields``
@@ -56,17 +58,24 @@ def forward_gradient(
     seed : int or torch.Generator
         Source of the directions.
 
+    Raises
+    ------
+    ValueError
+        If a setting is out of range or a layer is not dense; the step, if y has not the shape of
+        the outputs (``squared``).
+
+    Notes
+    -----
     ``step.estimate(x, y)`` returns the estimates, in the order of ``network.parameters()``, and
     changes nothing but the state of the source.
-
-    Raises ValueError if a setting is out of range or a layer is not dense; the step, if y has not
-    the shape of the outputs (``squared``).
 
     Source: R. Wan, Q. Zhang and G. E. Karniadakis, Randomized forward mode gradient for spiking
     neural networks in scientific machine learning (2024), reconstructed from its description: its
     perturbation of the weights, without spikes and operators. ``fields`` is the perturbation of
     activities of Ren et al., Scaling forward gradient with local losses (2023), without the losses.
 
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import train
     >>> data = erlib.load("digits")

@@ -40,6 +40,8 @@ def likelihood_ratio(
 
     Parameters
     ----------
+    network : ERNetwork
+        Trained in place.
     rate : float > 0
         Every step moves the weights by -rate times the mean estimate of the batch.
     noise : float > 0
@@ -58,15 +60,22 @@ def likelihood_ratio(
     seed : int or torch.Generator
         Source of the noise.
 
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or if the network has layers that are not dense.
+
+    Notes
+    -----
     ``step.estimate(x, labels)`` returns the estimates, in the order of ``network.parameters()``,
     and changes nothing but the state of the source.
-
-    Raises ValueError if a setting is out of range, or if the network has layers that are not dense.
 
     Source: J. Jiang, Z. Zhang, C. Xu, Z. Yu and Y. Peng, One forward is enough for neural network
     training via likelihood ratio method (2023), reconstructed from its description, without its
     quasi-Monte Carlo noise; one sigma for all layers and plain descent are this companion's choice.
 
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import train
     >>> data = erlib.load("digits")

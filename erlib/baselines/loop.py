@@ -38,18 +38,25 @@ def train(
     ----------
     network : ERNetwork
         Changed in place by `step`.
-    x, y : arrays `[n, ...]`, integers `[n]`
-        Images and classes, as in `ERNetwork.fit`.
+    x : array `[n, ...]`
+        Images, as in `ERNetwork.fit`.
+    y : integers `[n]`
+        Their classes.
     step : callable
         What one of the baselines returned for this network.
-    passes, batch_size, seed
+    passes, batch_size : int >= 1
         As in `ERNetwork.fit`; the batches are the same ones.
     augment : callable, optional
         As in `erlib.sequential.sequential_fit`.
+    seed : int or torch.Generator
+        Source of the order of the batches.
     watch : callable, optional
         Called with the number of updates so far after each of them.
 
-    Raises ValueError for bad data or settings, before the first step.
+    Raises
+    ------
+    ValueError
+        For bad data or settings, before the first step.
     """
     shape = getattr(x, "shape", ())[1:]
     x, labels = labelled(network, x, y)

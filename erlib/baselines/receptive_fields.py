@@ -22,16 +22,31 @@ def receptive_fields(
 
     Parameters
     ----------
-    x : tensor `[n, channels, height, width]`, y : integers `[n]`
-        Training images and their classes.
+    x : tensor `[n, channels, height, width]`
+        Training images.
+    y : integers `[n]`
+        Their classes.
     units : int >= 1
+    min_area : int >= 1
+        The fewest pixels of a rectangle.
+    border : int >= 0
+        Pixels between it and the edge of the image.
+    seed : int or torch.Generator
+        Source of rectangles and signs.
 
-    Raises ValueError if x holds no images, labels do not fit, or no such rectangle exists.
+    Raises
+    ------
+    ValueError
+        If x holds no images, labels do not fit, or no such rectangle exists.
 
+    Notes
+    -----
     Source: M. D. McDonnell, M. D. Tissera, T. Vladusich, A. van Schaik and J. Tapson, Fast, simple
     and accurate handwritten digit classification by training shallow neural network classifiers
     with the extreme learning machine algorithm, PLoS ONE 10 (2015): RF-CIW-ELM.
 
+    Examples
+    --------
     >>> import erlib
     >>> data = erlib.load("digits")
     >>> weight = receptive_fields(data.x_train, data.y_train, 5, min_area=4, border=0)

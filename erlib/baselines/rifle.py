@@ -51,13 +51,20 @@ def rifle(
     seed : int or torch.Generator
         Source of the weights drawn, Gaussian as in `ERNetwork.dense`.
 
-    ``step.renewals`` counts how often the readout was renewed.
+    Raises
+    ------
+    ValueError
+        If a setting is out of range or the data to solve with do not fit.
 
-    Raises ValueError if a setting is out of range or the data to solve with do not fit.
+    Notes
+    -----
+    ``step.renewals`` counts how often the readout was renewed.
 
     Source: X. Li, H. Xiong, H. An, C.-Z. Xu and D. Dou, RIFLE, ICML 2020, with residual networks
     and rates that change with each pass. Solving instead of drawing is this companion's variant.
 
+    Examples
+    --------
     >>> import erlib
     >>> from erlib.baselines import backprop, train
     >>> data = erlib.load("digits")

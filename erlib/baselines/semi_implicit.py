@@ -38,6 +38,8 @@ def semi_implicit(
 
     Parameters
     ----------
+    network : ERNetwork
+        Trained in place.
     rate : float > 0
         Step of the top target.
     proximity : float > 0
@@ -47,8 +49,13 @@ def semi_implicit(
     updates : int, optional
         If given, the rate declines linearly and would reach 0 after so many updates.
 
-    Raises ValueError if one of them is out of range.
+    Raises
+    ------
+    ValueError
+        If one of them is out of range.
 
+    Notes
+    -----
     Source: R. Liu and H. Zhang, Semi-implicit back propagation (2020), reconstructed from its
     description; the choice of loss and inner solver is this companion's own.
     """

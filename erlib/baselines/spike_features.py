@@ -48,9 +48,14 @@ class SpikeFeatures(nn.Module):
     time_steps, apart, rate : int >= 1, int >= 0, 0 < float <= 0.15
     seed : int or torch.Generator
 
-    Raises ValueError if images are no images, a filter is larger than they are, the grid is finer
-    than the map, or a setting is out of range.
+    Raises
+    ------
+    ValueError
+        If images are no images, a filter is larger than they are, the grid is finer than the map,
+        or a setting is out of range.
 
+    Notes
+    -----
     Source: R. Vaila, J. Chiasson and V. Saxena, A deep unsupervised feature learning spiking neural
     network with binarized classification layers for EMNIST classification (arXiv 2002.11843); rule
     and settings as in the first layer of their public code, SpykeFlow. This companion's own:
@@ -58,6 +63,8 @@ class SpikeFeatures(nn.Module):
     filter that waits does not shrink, and cells take the place of 2 x 2 pooling (the same at 12
     cells for 28 x 28 pixels).
 
+    Examples
+    --------
     >>> import erlib
     >>> data = erlib.load("digits")
     >>> front = SpikeFeatures(data.x_train, filters=20, size=3, grid=3, seen=20)

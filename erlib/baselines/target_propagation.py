@@ -33,6 +33,8 @@ def target_propagation(
 
     Parameters
     ----------
+    network : ERNetwork
+        Trained in place.
     rate : float > 0
         Learning rate of Adam.
     target_step : float > 0
@@ -42,8 +44,13 @@ def target_propagation(
     updates : int, optional
         If given, the rate declines linearly and would reach 0 after so many updates.
 
-    Raises ValueError if one of them is out of range.
+    Raises
+    ------
+    ValueError
+        If one of them is out of range.
 
+    Notes
+    -----
     Source: D.-H. Lee et al., Difference target propagation (2015), with trained decoders; the
     regression in their place follows the idea of analytic inverses (Bao et al., AAAI 2024), in this
     companion's own form.

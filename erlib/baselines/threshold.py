@@ -76,14 +76,27 @@ def threshold_network(
         :math:`\beta`.
     units : int, optional
         If given, so many hyperplanes are sampled for D, and the optimum is that over them only.
+    seed : int or torch.Generator
+        Source of the hyperplanes.
 
-    Returns the network, of units whose weight is not 0. Raises ValueError if arrays do not fit, a
-    setting is out of range or there are more than 20,000 dichotomies.
+    Returns
+    -------
+    ThresholdNetwork
+        Of units whose weight is not 0.
 
+    Raises
+    ------
+    ValueError
+        If arrays do not fit, a setting is out of range or there are more than 20,000 dichotomies.
+
+    Notes
+    -----
     Source: T. Ergen, H. I. Gulluk, J. Lacotte and M. Pilanci, Globally optimal training of neural
     networks with threshold activation functions, ICLR 2023; the equations are reconstructed from
     their description. The bias c, the enumeration and the sampling are this companion's own.
 
+    Examples
+    --------
     >>> x = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64)
     >>> net = threshold_network(x, torch.tensor([0.0, 1, 1, 0]).double(), penalty=0.01)
     >>> net.fields(x).ravel().round(decimals=1).tolist()                            # XOR
@@ -107,7 +120,7 @@ def threshold_network(
 
 
 def lower_bound(d: torch.Tensor, y: torch.Tensor, w: torch.Tensor, penalty: float) -> float:
-    """A bound on 1/2 |D w - y|^2 + penalty |w|_1 for all w, tight if this w is the best one."""
+    """A bound on ``1/2 |D w - y|^2 + penalty |w|_1`` for all w, tight if this w is the best one."""
     residual = y - d @ w
     largest = float((d.T @ residual).abs().max())
     theta = residual * (min(1.0, penalty / largest) if largest else 1.0)

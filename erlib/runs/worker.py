@@ -1,6 +1,6 @@
 """Runs notebooks, one after the other, for the process that started it (`erlib.runs.processes`).
 
-``python -m erlib.runs.worker`` reads `Order`s from standard input, a line each. On standard output
+``python -m erlib.runs.worker`` reads each `Order` from a line of standard input. On standard output
 it tells how far a run has come, and how it ended, in lines of JSON; what is printed goes to the log
 of the run. When standard input closes, whoever started this process is gone, and it stops.
 

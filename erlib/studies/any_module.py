@@ -436,7 +436,7 @@ def along(
     """What is left of the wanted change of the output fields when weights move by a length.
 
     Rows ``arm`` (a name in `sets` of images and observed outputs), ``length`` and ``left``, in %:
-    100 |H(W + length moves) - H*|^2 / |H(W) - H*|^2. The module stays as it is.
+    ``100 |H(W + length moves) - H*|^2 / |H(W) - H*|^2``. The module stays as it is.
     """
     start = dict(module.named_parameters())
     rows = []

@@ -121,7 +121,7 @@ def cosines(found: Changes, wanted: Changes) -> list[float]:
 
 
 def negative_gradient(net: ERNetwork, x: torch.Tensor, t: torch.Tensor) -> Changes:
-    """Minus the gradient of E = |T - A|^2 / 2, summed over samples."""
+    """Minus the gradient of ``E = |T - A|^2 / 2``, summed over samples."""
     return gradient_changes(net, x, t, **GRADIENT)
 
 
@@ -230,7 +230,7 @@ def batch_means(*, dataset: str, hidden: tuple, seed: int) -> list[dict]:
 
 @kept
 def overshoot(*, dataset: str, hidden: tuple, unit: str, seed: int) -> list[dict]:
-    """The loss |T - A|^2 / 2 of an image after a share of the full step, all layers at once."""
+    """The loss ``|T - A|^2 / 2`` of an image after a share of the step, all layers at once."""
     x, t = images(dataset, often=0.1)
     net = network([x.shape[1], *hidden, t.shape[1]], unit, seed)
     change, rows = net.changes(x, t, ridge=0), []
@@ -294,5 +294,5 @@ def jacobian(sizes: list[int], unit: str = "tanh", **settings) -> torch.Tensor:
 
 
 def asymmetry(matrix: torch.Tensor) -> float:
-    """How far a matrix is from its transpose: |J - J'| / |J + J'|."""
+    """How far a matrix is from its transpose: ``|J - J'| / |J + J'|``."""
     return ((matrix - matrix.T).norm() / (matrix + matrix.T).norm()).item()

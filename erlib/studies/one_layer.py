@@ -256,8 +256,9 @@ def first_update(
 ) -> list[dict]:
     """What one update from zero fields misses of ER's fixed point; labels are drawn from the model.
 
-    For |t| <= 1 and no penalty, |H_1 - H_end| <= max g'(|h_end|) |H_end|: both are projections, of
-    T g(0) and of T g(H_end), onto the span of the inputs, and |g(0) - g(h)| <= g'(|h|) |h|.
+    For ``|t| <= 1`` and no penalty, ``|H_1 - H_end| <= max g'(|h_end|) |H_end|``: both are
+    projections, of T g(0) and of T g(H_end), onto the span of the inputs, and
+    ``|g(0) - g(h)| <= g'(|h|) |h|``.
     `error`, of its fields, relative; `bound`, which the error cannot exceed; `lost`, percentage
     points of test accuracy that going on would gain; `cosine`, of the first weights with the true.
     """

@@ -111,10 +111,14 @@ def gradient_changes(
     ----------
     network : ERNetwork
         Taken for its weights and the names of its activations only.
-    x : array `[n, d_in]`, target : array `[n, d_out]`, floating
-        Inputs and observed outputs T.
-    factor : ``ratio`` (ER) or ``slope`` (backpropagation: f', by autograd)
-    inverse : ``pinv`` (ER) or ``transpose`` (backpropagation: by autograd)
+    x : array `[n, d_in]`, floating
+        Inputs.
+    target : array `[n, d_out]`, floating
+        Observed outputs T.
+    factor : str
+        ``ratio`` (ER) or ``slope`` (backpropagation: f', by autograd).
+    inverse : str
+        ``pinv`` (ER) or ``transpose`` (backpropagation: by autograd).
     precondition : bool
         Divide by the Gram matrix of the inputs. With ``slope``, ``transpose`` and False the result
         is the negative gradient of E itself.
@@ -123,8 +127,8 @@ def gradient_changes(
 
     Returns
     -------
-    list of (:math:`\Delta W` `[d_in, d_out]`, :math:`\Delta b` `[d_out]` or None), tensors,
-    first layer first.
+    list of tuples of tensors
+        (:math:`\Delta W` `[d_in, d_out]`, :math:`\Delta b` `[d_out]` or None), first layer first.
 
     Raises
     ------
@@ -133,9 +137,13 @@ def gradient_changes(
         does, a layer has an activation of your own, a setting is unknown or out of range, or the
         result overflows.
 
+    Notes
+    -----
     Source: that ER is gradient descent with target propagation's inverse mapping is the paper's
     claim (abstract); this form of it, with its factors, is the companion's own.
 
+    Examples
+    --------
     >>> import erlib
     >>> net = erlib.ERNetwork.dense([3, 5, 2], dtype=torch.float64)
     >>> draw = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()

@@ -40,15 +40,20 @@ def implicit_loss(h: Same, target: Same, activation: str | Activation = "tanh") 
 
     Returns
     -------
-    array like `h` : the loss, 0 at h = 0. By quadrature, to about 12 digits for abs(h) < 30.
+    array like ``h``
+        The loss, 0 at h = 0. By quadrature, to about 12 digits for abs(h) < 30.
 
     Raises
     ------
     ValueError
         As `erlib.reflect`.
 
+    Notes
+    -----
     Source: this companion's own.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> h, t, step = np.array([0.7]), np.array([-1.0]), 1e-5
     >>> slope = (implicit_loss(h + step, t) - implicit_loss(h - step, t)) / (2 * step)

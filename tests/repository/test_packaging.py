@@ -29,10 +29,17 @@ PROJECT = tomllib.loads(text("pyproject.toml"))["project"]
 RUN = [Requirement(line) for line in PROJECT["dependencies"]]
 DASK = [Requirement(line) for line in PROJECT["optional-dependencies"]["dask"]]
 TEST = [Requirement(line) for line in PROJECT["optional-dependencies"]["test"]]
-PINS = {
-    canonicalize_name(requirement.name): str(requirement.specifier)
-    for requirement in map(Requirement, re.findall(r"^[^#\n].*", text("constraints.txt"), re.M))
-}
+DOCS = [Requirement(line) for line in PROJECT["optional-dependencies"]["docs"]]
+
+
+def pins(lines):
+    """Exact versions by name, from lines of constraints.txt."""
+    requirements = map(Requirement, re.findall(r"^[^#\n].*", lines, re.M))
+    return {canonicalize_name(each.name): str(each.specifier) for each in requirements}
+
+
+PINS = pins(text("constraints.txt"))
+OF_DOCS = pins(text("constraints.txt").partition('# the extra "docs"')[2])
 
 
 def each(requirements):
@@ -84,7 +91,7 @@ def test_one_python_version():
     assert "Python 3.11" in text("constraints.txt")
 
 
-@each(RUN + TEST)
+@each(RUN + TEST + DOCS)
 def test_constraints_pin_one_version_within_the_bounds(requirement):
     pin = PINS[canonicalize_name(requirement.name)]
     assert re.fullmatch(r"==[\w.]+", pin), "exact, and no local build such as +cpu"
@@ -99,14 +106,32 @@ def test_constraints_are_what_is_installed(requirement):
 
 
 def test_constraints_pin_what_the_requirements_require_and_no_more():
-    waiting, seen = [*RUN, *TEST], set()
+    assert required(RUN + TEST) == PINS.keys() - OF_DOCS.keys()
+
+
+def test_constraints_pin_what_the_site_requires_and_no_more():
+    if not all(map(is_installed, DOCS)):
+        pytest.skip("make site installs the extra docs")
+    assert required(RUN + TEST + DOCS) == PINS.keys()
+
+
+def is_installed(requirement):
+    try:
+        return importlib.metadata.version(requirement.name) in requirement.specifier
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def required(requirements):
+    """The names of all packages that these require, with their own."""
+    waiting, seen = [*requirements], set()
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
         if (name, *wanted.extras) not in seen:
             seen.add((name, *wanted.extras))
             waiting += requirements_of(name, wanted.extras)
-    assert {name for name, *_ in seen} == PINS.keys()
+    return {name for name, *_ in seen}
 
 
 def requirements_of(name, extras):
