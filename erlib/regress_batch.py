@@ -30,22 +30,22 @@ def regress_batch(
     """
     if (exact := squarable(x)).dtype != x.dtype:
         found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept)
-        return _as(x.dtype, found)
+        return as_dtype(x.dtype, found)
     x_mean, h_mean = x.mean(0), h.mean(0)
     if fit_intercept:
         x, h = x - x_mean, h - h_mean
     n, d_in = x.shape
     gram = x @ x.T if n < d_in else x.T @ x
     trace = gram.trace()
-    if trace <= (_rounding(x_mean, n) if fit_intercept else 0):
+    if trace <= (rounding(x_mean, n) if fit_intercept else 0):
         weight, given = x.new_zeros(d_in, h.shape[1]), torch.zeros_like(h)
     elif n < d_in:
         penalty = ridge * trace / d_in
-        dual = _penalised(gram, penalty)(h)
+        dual = torch.cholesky_solve(h, penalised(gram, penalty))
         weight = x.T @ dual
         given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
     else:
-        weight = _penalised(gram, ridge * trace / d_in)(x.T @ h)
+        weight = torch.cholesky_solve(x.T @ h, penalised(gram, ridge * trace / d_in))
         given = x @ weight
     if not fit_intercept:
         return weight, None, given
@@ -75,7 +75,7 @@ def regress_patches(
     """
     if (exact := squarable(x)).dtype != x.dtype:
         how = {"fit_intercept": fit_intercept, "every": every, "padding": padding}
-        return _as(x.dtype, regress_patches(convolution, exact, h.double(), ridge, **how))
+        return as_dtype(x.dtype, regress_patches(convolution, exact, h.double(), ridge, **how))
     c, shape = convolution, (h.shape[1], *convolution.weight.shape[1:])
     padding = c.padding if padding is None else padding
     how = {"stride": c.stride, "padding": padding, "dilation": c.dilation}
@@ -95,10 +95,10 @@ def regress_patches(
         if gram.trace() < scatter / 2:
             gram, mean = _gram_of_patches(c.kernel_size, x, 1, pixels, fit_intercept, **how)
     trace = gram.trace()
-    if trace <= (_rounding(mean, pixels) if fit_intercept else 0):
+    if trace <= (rounding(mean, pixels) if fit_intercept else 0):
         weight = torch.zeros_like(cross)
     else:
-        weight = _penalised(gram, ridge * trace / d_in)(cross)
+        weight = torch.cholesky_solve(cross, penalised(gram, ridge * trace / d_in))
     given = functional.conv2d(x, weight.T.reshape(shape), **how)
     if not fit_intercept:
         return weight, None, given
@@ -117,19 +117,19 @@ def _gram_of_patches(kernel, x, every, pixels, centred, stride, padding, dilatio
     return patches @ patches.T * (pixels / patches.shape[1]), mean
 
 
-def _as(dtype, found):
+def as_dtype(dtype, found):
     """Weight, bias (or None) and fields in another dtype."""
     weight, bias, given = found
     weight = representable(weight, dtype)
     return weight, bias if bias is None else bias.to(dtype), given.to(dtype)
 
 
-def _rounding(mean, n):
+def rounding(mean, n):
     """What n equal samples may scatter around their mean: then there is nothing to regress on."""
     return n * (CONSTANT * torch.finfo(mean.dtype).eps) ** 2 * mean.square().sum()
 
 
-def _penalised(gram, penalty):
+def penalised(gram, penalty):
+    """The Cholesky factor of gram + penalty, in whose place it is made."""
     gram.diagonal().add_(penalty)
-    factor = torch.linalg.cholesky(gram)
-    return lambda cross: torch.cholesky_solve(cross, factor)
+    return torch.linalg.cholesky(gram)
