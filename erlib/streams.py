@@ -236,8 +236,7 @@ class _Seen:
     def add(self, x: torch.Tensor, observed: torch.Tensor, y: Array, exact: bool) -> None:
         self.sizes.append(len(x))
         if y.ndim == 1:
-            labels = torch.as_tensor(y).cpu().long()
-            self.classes += torch.bincount(labels, minlength=len(self.classes)).numpy()
+            self.classes += (observed > 0).sum(0).cpu().numpy()
         if exact:
             outputs = _of_rows(observed)
             self.labels = (self.labels + _mixed(outputs)) % 2**64
@@ -271,6 +270,7 @@ _ODD = -7046029254386353131  # 2^64 / golden ratio, as a signed number: it mixes
 def _of_rows(value: torch.Tensor) -> torch.Tensor:
     """A whole number `[n]` for each row of value `[n, d]`, of all its bits and their places."""
     bits = value.contiguous().view(torch.int32 if value.dtype.itemsize == 4 else torch.int64)
+    bits = bits ^ (bits >> 4 * value.dtype.itemsize)  # two signs alone would cancel in the sum
     places = (2 * torch.arange(value.shape[1], device=value.device) + 1) * _ODD
     return (bits * places).sum(1)
 

@@ -74,7 +74,7 @@ def train(
     deformed: int | None,
     seed: int,
 ) -> None:
-    """Train on this process's part of the samples, from the state of a checkpoint if there is one."""
+    """Train on this process's part of the samples, from the state of a checkpoint, if any."""
     stage, done, found = (state or {}).get("stage", method), 0, []
     if state:
         network.load_state_dict(state["network"])
