@@ -3,26 +3,31 @@
 import multiprocessing
 import os
 import socket
-import traceback
 
 import torch
 
 from erlib import shards
 
+#: Loaded once, by the process that the others are forked from: torch, and what it loads when used.
+LOADED = ["erlib.streamed", "torch.fx.experimental.symbolic_shapes", "pytest"]
+
 
 def together(count, work, *arguments, timeout=60.0):
-    """What `work(*arguments)` returns in each of `count` processes; an exception if it raises."""
-    context = multiprocessing.get_context("forkserver")  # torch is loaded once, for all tests
-    context.set_forkserver_preload(["erlib.streamed", "erlib.data.named"])
+    """What `work(*arguments)` returns, or the error it raises, in each of `count` processes.
+
+    None for one that has been killed.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
+    place = {"WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     started = []
     for number in range(count):
         ours, theirs = context.Pipe()
-        place = {"RANK": number, "WORLD_SIZE": count, "MASTER_ADDR": "localhost"}
-        place = {name: str(value) for name, value in {**place, "MASTER_PORT": port}.items()}
-        process = context.Process(target=_work, args=(theirs, place, timeout, work, arguments))
+        here = {**place, "RANK": str(number)}
+        process = context.Process(target=_work, args=(theirs, here, timeout, work, arguments))
         process.start()
         theirs.close()
         started.append((process, ours))
@@ -31,7 +36,7 @@ def together(count, work, *arguments, timeout=60.0):
         try:
             found.append(ours.recv())
         except EOFError:
-            found.append(None)  # it was killed
+            found.append(None)
         process.join()
     return found
 
@@ -43,7 +48,5 @@ def _work(pipe, place, timeout, work, arguments):
         with shards.processes(timeout):
             found = work(*arguments)
     except Exception as error:
-        if os.environ.get("TRACE"):
-            traceback.print_exc()
         found = error
     pipe.send(found)
