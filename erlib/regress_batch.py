@@ -6,6 +6,7 @@ what keeps that safe: with a ridge near 1 or above, no matrix here is ill condit
 whose squares that dtype does not hold are taken to float64.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,33 +20,43 @@ from .rounding import CONSTANT, representable, squarable
 Found = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
+def product_with_itself(rows: torch.Tensor) -> torch.Tensor:
+    """rows rows'."""
+    return rows @ rows.T
+
+
 def regress_batch(
-    x: torch.Tensor, h: torch.Tensor, ridge: float, *, fit_intercept: bool = True
+    x: torch.Tensor,
+    h: torch.Tensor,
+    ridge: float,
+    *,
+    fit_intercept: bool = True,
+    gram: Callable[[torch.Tensor], torch.Tensor] = product_with_itself,
 ) -> Found:
     """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
 
     For tensors already checked and a ridge > 0 that makes the matrix well conditioned. Returns
     weight, bias (None without intercept) and the fields that they give for x, which the dual form
-    has for nothing.
+    has for nothing. The Gram matrix is made by `gram`.
     """
     if (exact := squarable(x)).dtype != x.dtype:
-        found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept)
-        return as_dtype(x.dtype, found)
+        found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept, gram=gram)
+        return _as(x.dtype, found)
     x_mean, h_mean = x.mean(0), h.mean(0)
     if fit_intercept:
         x, h = x - x_mean, h - h_mean
     n, d_in = x.shape
-    gram = x @ x.T if n < d_in else x.T @ x
-    trace = gram.trace()
-    if trace <= (rounding(x_mean, n) if fit_intercept else 0):
+    matrix = gram(x if n < d_in else x.T)
+    trace = matrix.trace()
+    if trace <= (_rounding(x_mean, n) if fit_intercept else 0):
         weight, given = x.new_zeros(d_in, h.shape[1]), torch.zeros_like(h)
     elif n < d_in:
         penalty = ridge * trace / d_in
-        dual = torch.cholesky_solve(h, penalised(gram, penalty))
+        dual = torch.cholesky_solve(h, _penalised(matrix, penalty))
         weight = x.T @ dual
         given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
     else:
-        weight = torch.cholesky_solve(x.T @ h, penalised(gram, ridge * trace / d_in))
+        weight = torch.cholesky_solve(x.T @ h, _penalised(matrix, ridge * trace / d_in))
         given = x @ weight
     if not fit_intercept:
         return weight, None, given
@@ -75,7 +86,7 @@ def regress_patches(
     """
     if (exact := squarable(x)).dtype != x.dtype:
         how = {"fit_intercept": fit_intercept, "every": every, "padding": padding}
-        return as_dtype(x.dtype, regress_patches(convolution, exact, h.double(), ridge, **how))
+        return _as(x.dtype, regress_patches(convolution, exact, h.double(), ridge, **how))
     c, shape = convolution, (h.shape[1], *convolution.weight.shape[1:])
     padding = c.padding if padding is None else padding
     how = {"stride": c.stride, "padding": padding, "dilation": c.dilation}
@@ -95,10 +106,10 @@ def regress_patches(
         if gram.trace() < scatter / 2:
             gram, mean = _gram_of_patches(c.kernel_size, x, 1, pixels, fit_intercept, **how)
     trace = gram.trace()
-    if trace <= (rounding(mean, pixels) if fit_intercept else 0):
+    if trace <= (_rounding(mean, pixels) if fit_intercept else 0):
         weight = torch.zeros_like(cross)
     else:
-        weight = torch.cholesky_solve(cross, penalised(gram, ridge * trace / d_in))
+        weight = torch.cholesky_solve(cross, _penalised(gram, ridge * trace / d_in))
     given = functional.conv2d(x, weight.T.reshape(shape), **how)
     if not fit_intercept:
         return weight, None, given
@@ -117,19 +128,19 @@ def _gram_of_patches(kernel, x, every, pixels, centred, stride, padding, dilatio
     return patches @ patches.T * (pixels / patches.shape[1]), mean
 
 
-def as_dtype(dtype, found):
+def _as(dtype, found):
     """Weight, bias (or None) and fields in another dtype."""
     weight, bias, given = found
     weight = representable(weight, dtype)
     return weight, bias if bias is None else bias.to(dtype), given.to(dtype)
 
 
-def rounding(mean, n):
+def _rounding(mean, n):
     """What n equal samples may scatter around their mean: then there is nothing to regress on."""
     return n * (CONSTANT * torch.finfo(mean.dtype).eps) ** 2 * mean.square().sum()
 
 
-def penalised(gram, penalty):
-    """The Cholesky factor of gram + penalty, in whose place it is made."""
+def _penalised(gram, penalty):
+    """The Cholesky factor of gram + penalty."""
     gram.diagonal().add_(penalty)
     return torch.linalg.cholesky(gram)

@@ -44,7 +44,7 @@ cross-entropy as targets.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -199,7 +199,7 @@ def _train(
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
         size = share * (1 - update / len(batches)) if decline else share
         batch = augmented(augment, x[part], shape)
-        step(network, batch, observed[part], ridge, size, mapping, variant)
+        step(network.layers, batch, observed[part], ridge, size, mapping, variant)
         if watch:
             watch(update + 1)
     return network
@@ -215,7 +215,7 @@ def check_settings(ridge: float, first_ridge: float, code: float, share: float) 
 
 
 def step(
-    network: ERNetwork,
+    layers: Sequence[Any],
     outputs: torch.Tensor,
     observed: torch.Tensor,
     ridge: float,
@@ -223,11 +223,11 @@ def step(
     mapping: dict[str, Any],
     variant: Variant | None = None,
 ) -> None:
-    """One update from the inputs and observed outputs of one batch, already checked.
+    """One update of the layers from inputs and observed outputs of one batch, already checked.
 
     `size` is the part of each move that is made, `mapping` are the settings of the inverse.
     """
-    layers, variant = network.layers, variant or Variant()
+    variant = variant or Variant()
     near, fields = [], []
     for layer in layers:
         near.append(layer.near(outputs))

@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from .layers import DenseLayer
+from .layers import DenseLayer, Tangent
 from .moments import Moments
-from .regress_batch import Found, as_dtype, penalised, rounding
-from .rounding import squarable
+from .regress_batch import Found, regress_batch
 
 
 @contextmanager
@@ -212,43 +211,104 @@ def regress_rows(
     """`erlib.regress_batch.regress_batch` of a batch of which each process has some rows.
 
     `counts` says how many each has, x and h are this one's, and so are the fields that come back;
-    weight and bias are everyone's. A batch has fewer samples than a layer has weights, so samples
-    are sent and not sums: n (d_in + d_out) numbers. The work is then shared: each process makes
-    a part of the Gram matrix, and the weights of a part of the units, d_in d_out numbers in all.
+    weight and bias are everyone's. Each process solves for a part of the units, with all rows.
     """
-    number, _ = here()
-    d_in, d_out, kind = x.shape[1], h.shape[1], x.dtype
-    both = gathered(torch.cat([x, h], dim=1), counts)
-    x, h = both[:, :d_in], both[:, d_in:]
-    if (exact := squarable(x)).dtype != kind:
-        x, h = exact, h.double()
-    x_mean, h_mean = x.mean(0), h.mean(0)
-    if fit_intercept:
-        x, h = x - x_mean, h - h_mean
-    own = _nth(counts, number)
-    dual = len(x) < d_in
-    rows = x if dual else x.T
-    shares, of = _shares(len(rows)), _shares(d_out)
-    gram = gathered(rows[_nth(shares, number)] @ rows.T, shares)
-    trace, units = gram.trace(), _nth(of, number)
-    if trace <= (rounding(x_mean, len(x)) if fit_intercept else 0):
-        weight, given = x.new_zeros(d_in, d_out), torch.zeros_like(h[own])
-    else:
-        penalty = ridge * trace / d_in
-        factor = penalised(gram, penalty)
-        if dual:
-            inverse = torch.cholesky_inverse(factor)
-            found = (inverse @ h[:, units]).T @ x
-            given = h[own] - penalty * (inverse[own] @ h)
-        else:
-            found = torch.cholesky_solve(x.T @ h[:, units], factor).T.contiguous()
-        weight = gathered(found, of).T
-        if not dual:
-            given = x[own] @ weight
-    if not fit_intercept:
-        return as_dtype(kind, (weight, None, given))
-    bias = gathered(h_mean[units] - x_mean @ weight[:, units], of)
-    return as_dtype(kind, (weight, bias, given + h_mean))
+    x = gathered(x, counts)
+    weight, bias, given = _of_units(counts, x, h, ridge, fit_intercept)
+    shares = _shares(h.shape[1])
+    weight = gathered(weight.T.contiguous(), shares).T
+    return weight, bias if bias is None else gathered(bias, shares), given
+
+
+class FirstLayer:
+    """The first layer of a network, for one batch in which each process has so many rows.
+
+    Only its own fields need its weights. So each process has up-to-date weights of a part of the
+    units, and fields are sent in place of weights, which are more numbers where a batch has fewer
+    samples than the layer has inputs. `unite` then makes it whole. As far as
+    `erlib.sequential.step` asks, it is a `DenseLayer`.
+    """
+
+    def __init__(self, layer: DenseLayer, counts: Sequence[int]) -> None:
+        self.layer, self.counts, self.activation = layer, counts, layer.activation
+        self.units = _nth(_shares(layer.weight.shape[1]), here()[0])
+
+    def near(self, below: torch.Tensor) -> Tangent:
+        """The inputs of all rows; there is nothing below that would ask for more."""
+        inputs = gathered(self.layer.inputs(below), self.counts)
+        return Tangent(_nothing_below, _nothing_below, below.shape[1:], inputs)
+
+    def field(self, x: torch.Tensor) -> torch.Tensor:
+        bias = self.layer.bias
+        own = self.layer.field(
+            x, self.layer.weight[:, self.units], bias if bias is None else bias[self.units]
+        )
+        return _rows_of_units(own, self.counts, self.layer.weight.shape[1])
+
+    def regressed(
+        self, inputs: torch.Tensor, wanted: torch.Tensor, ridge: float, regression: object = None
+    ) -> Found:
+        return _of_units(self.counts, inputs, wanted, ridge, self.layer.bias is not None)
+
+    def assign(self, weight: torch.Tensor, bias: torch.Tensor | None, share: float) -> None:
+        self.layer.linear.weight[self.units].add_(weight.T, alpha=share)
+        if bias is not None:
+            self.layer.linear.bias[self.units].add_(bias, alpha=share)
+
+
+def unite(layer: DenseLayer) -> None:
+    """Give all processes the weights that each has of its part of the units of a `FirstLayer`."""
+    shares = _shares(layer.weight.shape[1])
+    units = _nth(shares, here()[0])
+    for parameter in layer.linear.parameters():
+        parameter.copy_(gathered(parameter[units], shares))
+
+
+def _nothing_below(change: torch.Tensor) -> torch.Tensor:
+    raise AssertionError("nothing is below the first layer")
+
+
+def _of_units(
+    counts: Sequence[int], x: torch.Tensor, h: torch.Tensor, ridge: float, fit_intercept: bool
+) -> Found:
+    """Weight and bias of this process's units, from all rows of x, and the fields of its rows h."""
+    own = _units_of_rows(h, counts)
+    weight, bias, given = regress_batch(x, own, ridge, fit_intercept=fit_intercept, gram=_gram)
+    return weight, bias, _rows_of_units(given, counts, h.shape[1])
+
+
+def _gram(rows: torch.Tensor) -> torch.Tensor:
+    """rows rows', of which each process makes a part."""
+    shares = _shares(len(rows))
+    return gathered(rows[_nth(shares, here()[0])] @ rows.T, shares)
+
+
+def _units_of_rows(rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """This process's columns of all rows, of its rows with all columns."""
+    shares = _shares(rows.shape[1])
+    own = shares[here()[0]]
+    parts = _swapped(rows.split(shares, dim=1), [(count, own) for count in counts])
+    return torch.cat(parts)
+
+
+def _rows_of_units(columns: torch.Tensor, counts: Sequence[int], width: int) -> torch.Tensor:
+    """This process's rows with all columns, of its columns of all rows."""
+    own = counts[here()[0]]
+    parts = _swapped(columns.split(list(counts)), [(own, share) for share in _shares(width)])
+    return torch.cat(parts, dim=1)
+
+
+def _swapped(
+    parts: Sequence[torch.Tensor], shapes: Sequence[tuple[int, int]]
+) -> Sequence[torch.Tensor]:
+    """What the others have for this process, of these shapes, for the parts it has for them."""
+    if len(parts) == 1:
+        return parts
+    sent = torch.cat([part.flatten() for part in parts])
+    sizes = [rows * columns for rows, columns in shapes]
+    found = sent.new_empty(sum(sizes))
+    _together(dist.all_to_all_single, found, sent, sizes, [part.numel() for part in parts])
+    return [part.view(shape) for part, shape in zip(found.split(sizes), shapes)]
 
 
 def _shares(length: int) -> list[int]:

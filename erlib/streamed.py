@@ -200,15 +200,18 @@ def sequential_fit(
         _count(read)
     if several := len(read.sizes) > 1:
         dense_only(network, "sequential training by several processes")
-    each, variant = len(_totals(read)), sequential.Variant()
+    each, layers, variant = len(_totals(read)), list(network.layers), sequential.Variant()
     for number in range(done, passes):
         what = f"sequential ER, pass {number + 1} of {passes}"
         for index, (x, observed, counts) in enumerate(_batches(read, number, what)):
             size = share * (1 - (number * each + index) / (passes * each)) if decline else share
             if several:
+                layers[0] = shards.FirstLayer(network.layers[0], counts)
                 regression = functools.partial(shards.regress_rows, counts)
                 variant = sequential.Variant(regression=regression, total=shards.total)
-            sequential.step(network, x, observed, ridge, size, mapping, variant)
+            sequential.step(layers, x, observed, ridge, size, mapping, variant)
+        if several:
+            shards.unite(network.layers[0])
         if watch:
             watch(number + 1)
     return network
