@@ -154,7 +154,7 @@ def agree(**named: Any) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, torch.nn.Module):
         tensors = value.state_dict().items()
-        content = b"".join(name.encode() + bytes(part.cpu().numpy()) for name, part in tensors)
+        content = b"".join(name.encode() + part.cpu().numpy().tobytes() for name, part in tensors)
         return hashlib.sha256(content).hexdigest()[:12]
     return repr(value)
 
