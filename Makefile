@@ -58,6 +58,7 @@ bench: $(INSTALLED) ## measure time and memory of updates, passes, and the time 
 	$(BIN)/python benchmarks/sweep_plan.py
 	$(BIN)/python benchmarks/time_to_accuracy.py
 	$(BIN)/python benchmarks/stream.py
+	$(BIN)/python benchmarks/shards.py processes
 
 comparison: $(INSTALLED) ## compare ER on small tables with other methods and the published package (2 h)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[bench]'

@@ -46,11 +46,13 @@ def class_labels(y: object, classes: int) -> torch.Tensor:
     return labels
 
 
-def observed_outputs(y: object, classes: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def observed_outputs(
+    y: object, classes: int, dtype: torch.dtype = torch.float32, *, several: bool = False
+) -> torch.Tensor:
     """Return the observed outputs T `[n, classes]` of integer labels `[n]`, or floating y as it is.
 
     Raises ValueError for anything that is neither, and for labels of one class only: there would be
-    nothing to tell apart.
+    nothing to tell apart; unless y is one of `several` batches.
 
     >>> observed_outputs(torch.tensor([0, 2]), 3).tolist()
     [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0]]
@@ -64,7 +66,7 @@ def observed_outputs(y: object, classes: int, dtype: torch.dtype = torch.float32
             raise ValueError(f"y: {observed.shape[1]} columns, the network has {classes} outputs")
         return observed.to(dtype)
     labels = class_labels(y, classes)
-    if bool((labels == labels[0]).all()):
+    if not several and bool((labels == labels[0]).all()):
         raise ValueError(
             f"y: only one class ({int(labels[0])}) in {len(labels)} samples, nothing to tell apart"
         )

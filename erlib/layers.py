@@ -189,7 +189,7 @@ class ConvLayer(DenseLayer):
         return weight, bias, given.reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
     def pieces(self, x, h):
-        pixels = h[0, 0].numel()
+        pixels = h.shape[2:].numel()
         width = self.weight.shape[0] * self.linear.groups
         samples = max(1, min(AT_ONCE // width, CHUNK) // pixels)
         for start in range(0, len(x), samples):

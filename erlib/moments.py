@@ -76,12 +76,7 @@ class Moments:
         if not len(x):
             return
         if not self.n:
-            d_in, d_out = x.shape[1], h.shape[1]
-            double: dict[str, Any] = {"dtype": torch.float64, "device": x.device}
-            self.dtype = x.dtype
-            self.origin = x.mean(0) if self.fit_intercept else None
-            self.x, self.h = torch.zeros(d_in, **double), torch.zeros(d_out, **double)
-            self.xx, self.xh = torch.zeros(d_in, d_in, **double), torch.zeros(d_in, d_out, **double)
+            self.begin(x.mean(0), h.shape[1])
         if self.fit_intercept:
             x = x - self.origin
         x = squarable(x)
@@ -97,13 +92,41 @@ class Moments:
             self.h += weighted_h.sum(0, dtype=torch.float64)
         self._factored = None
 
-    def replace_fields(self, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def begin(self, origin: torch.Tensor, d_out: int) -> None:
+        """The sums of no sample, of inputs relative to `origin` `[d_in]`, in its dtype."""
+        d_in = len(origin)
+        double: dict[str, Any] = {"dtype": torch.float64, "device": origin.device}
+        self.dtype = origin.dtype
+        self.origin = origin if self.fit_intercept else None
+        self.x, self.h = torch.zeros(d_in, **double), torch.zeros(d_out, **double)
+        self.xx, self.xh = torch.zeros(d_in, d_in, **double), torch.zeros(d_in, d_out, **double)
+
+    def move_to(self, origin: torch.Tensor) -> None:
+        r"""Take inputs relative to another `origin` `[d_in]`, in the dtype of the products.
+
+        .. math:: \sum (x + d)(x + d)' = \sum x x' + s d' + d s' + n d d', \quad s = \sum x.
+
+        Exact but for rounding in float64, as long as the step d is no larger than the inputs vary:
+        which two means of the same data are.
+        """
+        step = self.origin.double() - origin.double()
+        self.xx.addr_(self.x, step).addr_(step, self.x).addr_(step, step, alpha=self.n)
+        self.xh.addr_(step, self.h)
+        self.x.add_(step, alpha=self.n)
+        self.origin, self._factored = origin, None
+
+    def replace_fields(
+        self,
+        pairs: Iterable[tuple[torch.Tensor, torch.Tensor]],
+        summed: Callable[..., Iterable] | None = None,
+    ) -> None:
         """Forget all fields and take those of `pairs`: the same inputs in chunks, with new fields.
 
         The inputs' own moments stay, and with them the factor of the last `solve`: regressing new
         fields on the same inputs then costs no more than a pass over them. For chunks already
-        checked, of unit weight. The number of fields may change. Raises ValueError if they are not
-        as many rows as before.
+        checked, of unit weight. The number of fields may change. Where other processes have a part
+        of the samples, `summed` makes of this one's sums (n, sum h, sum x h') those of all. Raises
+        ValueError if they are not as many rows as before.
         """
         n, self.xh, self.h = 0, 0.0, 0.0
         for x, h in pairs:
@@ -112,6 +135,8 @@ class Moments:
                 x = x - self.origin
             self.h = self.h + h.sum(0, dtype=torch.float64)
             self.xh = self.xh + (x.T @ h).double()
+        if summed:
+            n, self.h, self.xh = summed(n, self.h, self.xh)
         if n != self.n:
             raise ValueError(f"pairs: {n} rows, the moments are of {self.n:g}")
 

@@ -406,7 +406,7 @@ class ERNetwork(nn.Module):
             )
         ]
 
-    def _changes(self, x, observed, ridge, inverse, bounded=False):
+    def _changes(self, x, observed, ridge, inverse, bounded=False, solved=None):
         inputs, fields = self.trace(x)
         if bounded:
             problems.require_bounded(fields)
@@ -415,10 +415,10 @@ class ERNetwork(nn.Module):
         for layer, below, h, h_star in zip(
             self.layers, inputs, fields, self.top_down(fields, observed, to_below)
         ):
-            moments = layer.moments(len(x))
+            moments = layer.moments() if solved else layer.moments(len(x))
             for rows in layer.pieces(below, h_star - h):
                 moments.accumulate(*rows)
-            changes.append(moments.solve(ridge))
+            changes.append(solved(layer, moments, ridge) if solved else moments.solve(ridge))
         return changes
 
     # ------------------------------------------------------------------ use
@@ -477,12 +477,16 @@ class ERNetwork(nn.Module):
 
     # ------------------------------------------------------------------ inside
 
-    def _chunks(self, x):
+    def chunk_size(self, x):
         """Samples whose fields are held at once: of images, as many as make bounded numbers."""
         size = CHUNK
         if any(isinstance(layer, ConvLayer) for layer in self.layers):
             largest = max(h.numel() for h in self.trace(x[:1])[1])
             size = min(size, max(1, AT_ONCE // largest))
+        return size
+
+    def _chunks(self, x):
+        size = self.chunk_size(x)
         return [slice(start, start + size) for start in range(0, len(x), size)]
 
     def _output_fields(self, x):
@@ -493,14 +497,17 @@ class ERNetwork(nn.Module):
         """For each layer but the first, the map from its fields to the outputs below."""
         return [None, *(layer.to_below(**inverse) for layer in self.layers[1:])]
 
-    def top_down(self, fields, target, to_below):
-        """Reflected fields H* of every layer, first layer first: reflect, invert, reflect, ..."""
+    def top_down(self, fields, target, to_below, down_to=0):
+        """Reflected fields H* of every layer, first layer first: reflect, invert, reflect, ...
+
+        Those of the layers from the one with index `down_to`.
+        """
         wanted = []
-        for index in reversed(range(len(self.layers))):
+        for index in reversed(range(down_to, len(self.layers))):
             layer, h = self.layers[index], fields[index]
             h_star = reflected(h, target, layer.activation)
             wanted.append(h_star)
-            if index:
+            if index > down_to:
                 below = self.layers[index - 1].activation.f(fields[index - 1])
                 target = below + to_below[index](h_star - h, layer.near(below))
         return wanted[::-1]

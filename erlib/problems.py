@@ -109,18 +109,30 @@ def problem(
     network: ERNetwork, x: Array, y: Array, inverse: str | None, damping: float, steps: int | None
 ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
     """Inputs, observed outputs and the settings of the inverse mapping, all checked."""
-    inputs, observed = inputs_of(network, x), _observed(network, y)
+    inputs, observed = samples(network, x, y)
+    return inputs, observed, inverse_mapping(network, inverse, damping, steps)
+
+
+def samples(
+    network: ERNetwork, x: Array, y: Array, *, several: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and observed outputs, checked; `several` if they are one of several batches."""
+    weight = network.layers[-1].weight
+    inputs = inputs_of(network, x)
+    observed = observed_outputs(y, weight.shape[1], weight.dtype, several=several)
     same_length(inputs, observed)
+    return inputs, observed.to(weight.device)
+
+
+def inverse_mapping(
+    network: ERNetwork, inverse: str | None, damping: float, steps: int | None
+) -> dict[str, Any]:
+    """The settings of the inverse mapping, checked."""
     if inverse is None:
         direct = all(layer.has_matrix for layer in network.layers[1:])
         inverse = "pinv" if direct else "transpose"
     check_settings(inverse, damping, steps, name="inverse")
-    return inputs, observed, {"method": inverse, "damping": damping, "steps": steps}
-
-
-def _observed(network: ERNetwork, y: Array) -> torch.Tensor:
-    weight = network.layers[-1].weight
-    return observed_outputs(y, weight.shape[1], weight.dtype).to(weight.device)
+    return {"method": inverse, "damping": damping, "steps": steps}
 
 
 def wanted_fields(network: ERNetwork, x: torch.Tensor, targets: Sequence[Array | None]) -> list:
@@ -141,6 +153,8 @@ def wanted_fields(network: ERNetwork, x: torch.Tensor, targets: Sequence[Array |
 def require_bounded(fields: Iterable[torch.Tensor]) -> None:
     """Raise ValueError where training has blown up, before that shows as something else."""
     for number, field in enumerate(fields, start=1):
+        if not len(field):
+            continue  # a part of a batch whose samples are all in other processes
         largest = float(torch.linalg.vector_norm(field, float("inf")))
         if not largest < torch.finfo(field.dtype).max ** 0.5:
             raise ValueError(

@@ -5,7 +5,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 VARIABLE = "ERLIB_PROGRESS"
 
 
-def progress(items: Sequence[T], label: str, every: float = 10.0) -> Iterator[T]:
-    """Yield from the sequence `items`, telling how far it has come on standard error.
+def progress(items: Iterable[T], label: str, every: float = 10.0) -> Iterator[T]:
+    """Yield from `items`, telling how far it has come on standard error: of how many, if known.
 
     A terminal shows a bar; anywhere else a plain line appears at most once in `every` seconds, so a
     short loop is silent and a log is not flooded. With ``ERLIB_PROGRESS=off`` nothing is told.
@@ -30,12 +30,13 @@ def progress(items: Sequence[T], label: str, every: float = 10.0) -> Iterator[T]
         yield from tqdm(items, desc=label, leave=False)
         return
     start = last = time.monotonic()
+    of = f" of {len(items)}" if isinstance(items, Sized) else ""
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if now - last >= every:
             last = now
-            print(f"{label}: {done} of {len(items)}, {now - start:.0f} s", file=sys.stderr)
+            print(f"{label}: {done}{of}, {now - start:.0f} s", file=sys.stderr)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ what keeps that safe: with a ridge near 1 or above, no matrix here is ill condit
 whose squares that dtype does not hold are taken to float64.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,33 +20,43 @@ from .rounding import CONSTANT, representable, squarable
 Found = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
+def product_with_itself(rows: torch.Tensor) -> torch.Tensor:
+    """rows rows'."""
+    return rows @ rows.T
+
+
 def regress_batch(
-    x: torch.Tensor, h: torch.Tensor, ridge: float, *, fit_intercept: bool = True
+    x: torch.Tensor,
+    h: torch.Tensor,
+    ridge: float,
+    *,
+    fit_intercept: bool = True,
+    gram: Callable[[torch.Tensor], torch.Tensor] = product_with_itself,
 ) -> Found:
     """`erlib.regress` of few samples, by the Gram matrix of samples where that is the smaller one.
 
     For tensors already checked and a ridge > 0 that makes the matrix well conditioned. Returns
     weight, bias (None without intercept) and the fields that they give for x, which the dual form
-    has for nothing.
+    has for nothing. The Gram matrix is made by `gram`.
     """
     if (exact := squarable(x)).dtype != x.dtype:
-        found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept)
+        found = regress_batch(exact, h.double(), ridge, fit_intercept=fit_intercept, gram=gram)
         return _as(x.dtype, found)
     x_mean, h_mean = x.mean(0), h.mean(0)
     if fit_intercept:
         x, h = x - x_mean, h - h_mean
     n, d_in = x.shape
-    gram = x @ x.T if n < d_in else x.T @ x
-    trace = gram.trace()
+    matrix = gram(x if n < d_in else x.T)
+    trace = matrix.trace()
     if trace <= (_rounding(x_mean, n) if fit_intercept else 0):
         weight, given = x.new_zeros(d_in, h.shape[1]), torch.zeros_like(h)
     elif n < d_in:
         penalty = ridge * trace / d_in
-        dual = _penalised(gram, penalty)(h)
+        dual = torch.cholesky_solve(h, _penalised(matrix, penalty))
         weight = x.T @ dual
         given = h - penalty * dual  # (K + penalty) dual = h, and x weight = K dual
     else:
-        weight = _penalised(gram, ridge * trace / d_in)(x.T @ h)
+        weight = torch.cholesky_solve(x.T @ h, _penalised(matrix, ridge * trace / d_in))
         given = x @ weight
     if not fit_intercept:
         return weight, None, given
@@ -98,7 +109,7 @@ def regress_patches(
     if trace <= (_rounding(mean, pixels) if fit_intercept else 0):
         weight = torch.zeros_like(cross)
     else:
-        weight = _penalised(gram, ridge * trace / d_in)(cross)
+        weight = torch.cholesky_solve(cross, _penalised(gram, ridge * trace / d_in))
     given = functional.conv2d(x, weight.T.reshape(shape), **how)
     if not fit_intercept:
         return weight, None, given
@@ -130,6 +141,6 @@ def _rounding(mean, n):
 
 
 def _penalised(gram, penalty):
+    """The Cholesky factor of gram + penalty."""
     gram.diagonal().add_(penalty)
-    factor = torch.linalg.cholesky(gram)
-    return lambda cross: torch.cholesky_solve(cross, factor)
+    return torch.linalg.cholesky(gram)

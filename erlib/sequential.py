@@ -44,7 +44,7 @@ cross-entropy as targets.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -66,12 +66,14 @@ class Variant(NamedTuple):
     ``wanted(fields, observed)`` in place of `reflection` as the wanted change of the output fields;
     ``regression(x, h, ridge, fit_intercept=...)`` in place of
     `erlib.regress_batch.regress_batch`, for a convolution on all its patches; a fixed `factor` >= 0
-    of hidden layers in place of the regressed one.
+    of hidden layers in place of the regressed one. Where other processes have a part of the batch,
+    ``total(a, b)`` makes of two sums over this one's samples those over all.
     """
 
     wanted: Callable | None = None
     regression: Callable | None = None
     factor: float | None = None
+    total: Callable | None = None
 
 
 def variant_fit(
@@ -191,17 +193,13 @@ def _train(
     settings: dict[str, Any] = {"inverse": inverse, "damping": damping, "steps": steps}
     x, observed, mapping = problem(network, x, y, **settings)
     check_training(network, x, observed)
-    checks.positive("ridge", ridge)
-    checks.not_negative("first_ridge", first_ridge)
+    check_settings(ridge, first_ridge, code, share)
     if not isinstance(first_update, bool):
         checks.positive_integer("first_update", first_update)
-    if not 0 < checks.not_negative("code", code) <= 1:
-        raise ValueError(f"code: expected a number above 0 and up to 1, found {code!r}")
     if getattr(y, "ndim", None) != 2:
         observed = code * observed
     if variant.factor is not None:
         checks.not_negative("factor", variant.factor)
-    checks.positive("share", share)
     batches = minibatches(len(x), batch_size, passes, seed)
     network.inverse_maps(**mapping)  # complains of a layer without such an inverse
     if first_update:
@@ -210,40 +208,66 @@ def _train(
         targets = network.targets(first, observed[some], **settings)
         network.sweep(first, [*targets[:-1], None], ridge=first_ridge)
         del first, targets  # as large as all fields
-    layers = network.layers
-    wanted = variant.wanted or functools.partial(reflection, layers[-1].activation)
     for update, part in enumerate(progress(batches, f"sequential ER, {passes} passes")):
-        near, fields, outputs = [], [], augmented(augment, x[part], shape)
-        for layer in layers:
-            near.append(layer.near(outputs))
-            fields.append(layer.field(near[-1].inputs))
-            outputs = layer.activation.f(fields[-1])
-        require_bounded(fields)
-        factors = [layer.activation.factor(h) for layer, h in zip(layers, fields[:-1])]
-        slopes = [layer.activation.slope(h) for layer, h in zip(layers, fields[:-1])]
-        left = wanted(fields[-1], observed[part])
         size = share * (1 - update / len(batches)) if decline else share
-        to_below: dict[int, Callable] = {}  # of the layers that have their new weights
-        for index in reversed(range(len(layers))):
-            asked = left
-            for above in reversed(range(index + 1, len(layers))):
-                asked = factors[above - 1] * to_below[above](asked, near[above])
-            weight, bias, caused = layers[index].regressed(
-                near[index].inputs, asked, ridge, variant.regression
-            )
-            for below in range(index, len(layers) - 1):
-                caused = near[below + 1].push(slopes[below] * caused)
-            move = size
-            if index < len(layers) - 1:
-                fixed = variant.factor
-                move *= _best_factor(caused, left) if fixed is None else fixed
-            layers[index].assign(weight, bias, share=move)
-            left = left - move * caused
-            if index:
-                to_below[index] = layers[index].to_below(**mapping)
+        batch = augmented(augment, x[part], shape)
+        step(network.layers, batch, observed[part], ridge, size, mapping, variant)
         if watch:
             watch(update + 1)
     return network
+
+
+def check_settings(ridge: float, first_ridge: float, code: float, share: float) -> None:
+    """Raise ValueError naming the setting of `sequential_fit` that is out of range."""
+    checks.positive("ridge", ridge)
+    checks.not_negative("first_ridge", first_ridge)
+    if not 0 < checks.not_negative("code", code) <= 1:
+        raise ValueError(f"code: expected a number above 0 and up to 1, found {code!r}")
+    checks.positive("share", share)
+
+
+def step(
+    layers: Sequence[Any],
+    outputs: torch.Tensor,
+    observed: torch.Tensor,
+    ridge: float,
+    size: float,
+    mapping: dict[str, Any],
+    variant: Variant | None = None,
+) -> None:
+    """One update of the layers from inputs and observed outputs of one batch, already checked.
+
+    `size` is the part of each move that is made, `mapping` are the settings of the inverse.
+    """
+    variant = variant or Variant()
+    near, fields = [], []
+    for layer in layers:
+        near.append(layer.near(outputs))
+        fields.append(layer.field(near[-1].inputs))
+        outputs = layer.activation.f(fields[-1])
+    require_bounded(fields)
+    factors = [layer.activation.factor(h) for layer, h in zip(layers, fields[:-1])]
+    slopes = [layer.activation.slope(h) for layer, h in zip(layers, fields[:-1])]
+    wanted = variant.wanted or functools.partial(reflection, layers[-1].activation)
+    left = wanted(fields[-1], observed)
+    to_below: dict[int, Callable] = {}  # of the layers that have their new weights
+    for index in reversed(range(len(layers))):
+        asked = left
+        for above in reversed(range(index + 1, len(layers))):
+            asked = factors[above - 1] * to_below[above](asked, near[above])
+        weight, bias, caused = layers[index].regressed(
+            near[index].inputs, asked, ridge, variant.regression
+        )
+        for below in range(index, len(layers) - 1):
+            caused = near[below + 1].push(slopes[below] * caused)
+        move = size
+        if index < len(layers) - 1:
+            fixed = variant.factor
+            move *= _best_factor(caused, left, variant.total) if fixed is None else fixed
+        layers[index].assign(weight, bias, share=move)
+        left = left - move * caused
+        if index:
+            to_below[index] = layers[index].to_below(**mapping)
 
 
 def reflection(
@@ -253,7 +277,9 @@ def reflection(
     return activation.factor(fields) * (observed - activation.f(fields))
 
 
-def _best_factor(caused: torch.Tensor, wanted: torch.Tensor) -> float:
+def _best_factor(caused: torch.Tensor, wanted: torch.Tensor, total: Callable | None) -> float:
     """argmin over s >= 0 of |s caused - wanted|^2."""
-    size = float(caused.square().sum())
-    return max(0.0, float((caused * wanted).sum()) / size) if size else 0.0
+    size, along = float(caused.square().sum()), float((caused * wanted).sum())
+    if total:
+        size, along = total(size, along)
+    return max(0.0, along / size) if size else 0.0

@@ -1,0 +1,139 @@
+"""Two processes against one, and ten times the samples in the same memory.
+
+    python benchmarks/shards.py processes [--dataset mnist] [--width 2000] [--repeats 3]
+    python benchmarks/shards.py samples [--dataset mnist] [--width 1000] [--samples 100000 1000000]
+
+*processes*: one update, and a pass of sequential ER (with its first update) in batches of several
+sizes, by one process of one thread and by two of one thread each, in turn; the ratio of their
+seconds is taken pair by pair. Seconds are those of the training alone: processes have started and
+data are in memory. Of the two, the slower one's.
+
+*samples*: one update from images of the data set deformed anew, as many as asked for, and peak
+memory: that of the process at the end, and when its data were there.
+
+Rows are added to results/benchmarks/shards.csv.
+"""
+
+import argparse
+import csv
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROWS = Path(__file__).parents[1] / "results/benchmarks/shards.csv"
+FIELDS = "what dataset width batch samples processes repeat seconds start_mib peak_mib accuracy"
+
+
+def peak():
+    """Peak memory of this process in MiB."""
+    of_unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / of_unit
+
+
+def measure(job):
+    """Do a job in this process, with the others of torchrun, and print what it took."""
+    import torch
+
+    import erlib
+    from erlib import shards, streamed
+    from erlib.deform import deformations
+    from erlib.streams import Arrays, Deformed
+
+    torch.set_num_threads(1)
+    with shards.processes() as part:
+        data = erlib.load(job["dataset"])
+        x, y = data.x_train, data.y_train
+        if job["images"]:
+            x, y = x[: job["images"]], y[: job["images"]]
+        sizes = [x[0].numel(), job["width"], len(data.classes)]
+        net = erlib.ERNetwork.dense(sizes, hidden_bias=job["what"] == "sequential")
+        start, samples = peak(), job["samples"] or len(x)
+        shards.exchanged(None)  # all are ready
+        begin = time.perf_counter()
+        if job["what"] == "sequential":
+            streamed.sequential_fit(net, Arrays(x, y, job["batch"], seed=0, part=part), passes=1)
+        elif job["samples"]:
+            stream = Deformed(x, y, samples, job["batch"], change=deformations, part=part)
+            streamed.one_update(net, stream)
+        else:
+            streamed.one_update(net, Arrays(x, y, job["batch"], part=part))
+        seconds = max(shards.exchanged(time.perf_counter() - begin))
+        found = {"seconds": seconds, "start_mib": start, "peak_mib": peak(), "samples": samples}
+        found["accuracy"] = net.score(data.x_test, data.y_test)
+        if part[0] == 0:
+            print("found", json.dumps(found))
+
+
+def run(job, processes):
+    """Do a job by so many processes of one thread; what it took."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes), __file__, "here", json.dumps(job)]
+    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | threads
+    )
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("found"))
+    return json.loads(line.removeprefix("found"))
+
+
+def keep(path, row):
+    """Add a row to the file, which gets a first line if it is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS.split(), extrasaction="ignore")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["processes", "samples", "here"])
+    parser.add_argument("job", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
+    parser.add_argument("--samples", type=int, nargs="+", default=[10**5, 10**6])
+    parser.add_argument("--images", type=int, help="train on the first so many only")
+    parser.add_argument("--output", type=Path, default=ROWS)
+    options = parser.parse_args()
+    if options.part == "here":
+        measure(json.loads(options.job))
+        return
+    job = {"dataset": options.dataset, "images": options.images, "samples": None}
+    if options.part == "samples":
+        job |= {"what": "one update", "width": options.width or 1000, "batch": 4096}
+        for samples in options.samples:
+            found = {**job, "processes": 1, "repeat": 0, **run(job | {"samples": samples}, 1)}
+            keep(options.output, found)
+            print(
+                f"{found['samples']:,} images: {found['seconds']:.1f} s, peak "
+                f"{found['peak_mib']:.0f} MiB ({found['start_mib']:.0f} with the data alone), "
+                f"accuracy {found['accuracy']:.4f}",
+                flush=True,
+            )
+        return
+    job["width"] = options.width or 2000
+    jobs = [{"what": "one update", "batch": 4096}]
+    jobs += [{"what": "sequential", "batch": batch} for batch in options.batches]
+    for each in jobs:
+        ratios = []
+        for repeat in range(options.repeats):
+            pair = {count: run(job | each, count) for count in (1, 2)}
+            for count, found in pair.items():
+                keep(options.output, job | each | {"processes": count, "repeat": repeat} | found)
+            ratios.append(pair[1]["seconds"] / pair[2]["seconds"])
+            of = ", ".join(f"{found['seconds']:.1f} s" for found in pair.values())
+            print(f"{each['what']}, batches of {each['batch']}: {of}, ratio {ratios[-1]:.2f}")
+        ratios.sort()
+        print(f"  median {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+
+
+if __name__ == "__main__":
+    main()
