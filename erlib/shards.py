@@ -288,14 +288,14 @@ def _units_of_rows(rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     shares = _shares(rows.shape[1])
     own = shares[here()[0]]
     parts = _swapped(rows.split(shares, dim=1), [(count, own) for count in counts])
-    return torch.cat(parts)
+    return torch.cat(list(parts))
 
 
 def _rows_of_units(columns: torch.Tensor, counts: Sequence[int], width: int) -> torch.Tensor:
     """This process's rows with all columns, of its columns of all rows."""
     own = counts[here()[0]]
     parts = _swapped(columns.split(list(counts)), [(own, share) for share in _shares(width)])
-    return torch.cat(parts, dim=1)
+    return torch.cat(list(parts), dim=1)
 
 
 def _swapped(
