@@ -21,6 +21,7 @@ True
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -200,7 +201,8 @@ def sequential_fit(
         _count(read)
     if several := len(read.sizes) > 1:
         dense_only(network, "sequential training by several processes")
-    each, layers, variant = len(_totals(read)), list(network.layers), sequential.Variant()
+    each, variant = len(_totals(read)), sequential.Variant()
+    layers: list[Any] = list(network.layers)
     for number in range(done, passes):
         what = f"sequential ER, pass {number + 1} of {passes}"
         for index, (x, observed, counts) in enumerate(_batches(read, number, what)):
