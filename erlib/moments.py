@@ -96,7 +96,7 @@ class Moments:
         """The sums of no sample, of inputs relative to `origin` `[d_in]`, in its dtype."""
         d_in = len(origin)
         double: dict[str, Any] = {"dtype": torch.float64, "device": origin.device}
-        self.dtype = origin.dtype
+        self.dtype, self._factored = origin.dtype, None
         self.origin = origin if self.fit_intercept else None
         self.x, self.h = torch.zeros(d_in, **double), torch.zeros(d_out, **double)
         self.xx, self.xh = torch.zeros(d_in, d_in, **double), torch.zeros(d_in, d_out, **double)

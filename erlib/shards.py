@@ -300,10 +300,10 @@ def _rows_of_units(columns: torch.Tensor, counts: Sequence[int], width: int) -> 
 
 def _swapped(
     parts: Sequence[torch.Tensor], shapes: Sequence[tuple[int, int]]
-) -> Sequence[torch.Tensor]:
+) -> list[torch.Tensor]:
     """What the others have for this process, of these shapes, for the parts it has for them."""
     if len(parts) == 1:
-        return parts
+        return list(parts)
     sent = torch.cat([part.flatten() for part in parts])
     sizes = [rows * columns for rows, columns in shapes]
     found = sent.new_empty(sum(sizes))

@@ -97,6 +97,7 @@ def train(
             network, stream, found=found, watch=lambda new: kept.write(network, stage, 0, new)
         )
         done = 0
+        kept.write(network, "settle", done)
     if settle > done:
         streamed.settle(
             network,
