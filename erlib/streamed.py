@@ -54,16 +54,22 @@ def one_update(
 
     Parameters
     ----------
+    network : ERNetwork
     stream : re-iterable of pairs (x, y), or a function that opens one
         `erlib.streams`; x and y of each batch as in `ERNetwork.one_update`.
+    ridge, readout_ridge, inverse, damping, steps
+        As there.
     found : list of (weight, bias)
         New weights of the first layers, from a call that was interrupted: it goes on there.
     watch : callable, optional
         Called after each pass with all that has been found: what to give as `found`.
 
-    Other parameters as there. Raises ValueError as there, naming the batch and the pass; for a
-    stream that is empty, can be read only once, or has other samples when it is read again; and
-    for processes with different code, weights or settings. The network is then unchanged.
+    Raises
+    ------
+    ValueError
+        As there, naming the batch and the pass; for a stream that is empty, can be read only once,
+        or has other samples when it is read again; and for processes with different code, weights
+        or settings. The network is then unchanged.
     """
     mapping = problems.inverse_mapping(network, inverse, damping, steps)
     penalties = _penalties(network, ridge, readout_ridge)
@@ -174,15 +180,10 @@ def sequential_fit(
 ) -> ERNetwork:
     """`erlib.sequential.sequential_fit` with the batches of a stream; returns the network.
 
-    Parameters
-    ----------
-    done : int
-        Passes that an interrupted call has made: it goes on there, with the network of then.
-    watch : callable, optional
-        Called after each pass with the number of those made.
-
-    Batches as in `fit`; several processes train dense layers only. Other parameters as in
-    `erlib.sequential.sequential_fit`, errors as in `one_update`.
+    Batches are as in `fit`; several processes train dense layers only. Parameters and errors are
+    those of `erlib.sequential.sequential_fit` and of `one_update`, and beside them `done`, the
+    passes that an interrupted call has made: it goes on there, with the network of then. `watch` is
+    called after each pass with the number of those made.
     """
     mapping = problems.inverse_mapping(network, inverse, damping, steps)
     sequential.check_settings(ridge, first_ridge, code, share)

@@ -42,8 +42,13 @@ class Arrays:
     part : (int, int)
         Which part of each batch, and of how many: ``(rank, processes)``.
 
-    Raises ValueError for lengths that differ, and batches too small for that many parts.
+    Raises
+    ------
+    ValueError
+        For lengths that differ, and batches too small for that many parts.
 
+    Examples
+    --------
     >>> batches = Arrays(np.arange(5.0)[:, None], np.arange(5), 2)
     >>> [y.tolist() for _, y in batches], [y.tolist() for _, y in batches]
     ([[0, 1], [2, 3], [4]], [[0, 1], [2, 3], [4]])
@@ -102,6 +107,8 @@ class Deformed:
     part : (int, int)
         As in `Arrays`, but of the batches: every so many of them, from the first number on.
 
+    Examples
+    --------
     >>> from erlib.deform import deformations
     >>> x, y = torch.rand(6, 1, 8, 8), torch.arange(6) % 2
     >>> stream = Deformed(x, y, 20, 8, change=deformations)
