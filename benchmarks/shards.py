@@ -6,7 +6,8 @@
 *processes*: one update, and a pass of sequential ER (with its first update) in batches of several
 sizes, by one process of one thread and by two of one thread each, in turn; the ratio of their
 seconds is taken pair by pair. Seconds are those of the training alone: processes have started and
-data are in memory. Of the two, the slower one's.
+data are in memory. Of the two, the slower one's; so with the seconds of a core that it used, which
+other work on the machine changes less.
 
 *samples*: one update from images of the data set deformed anew, as many as asked for, and peak
 memory: that of the process at the end, and when its data were there.
@@ -26,7 +27,8 @@ import time
 from pathlib import Path
 
 ROWS = Path(__file__).parents[1] / "results/benchmarks/shards.csv"
-FIELDS = "what dataset width batch samples processes repeat seconds start_mib peak_mib accuracy"
+FIELDS = "what dataset width batch samples processes repeat seconds cpu_seconds start_mib peak_mib"
+FIELDS += " accuracy"
 
 
 def peak():
@@ -54,7 +56,7 @@ def measure(job):
         net = erlib.ERNetwork.dense(sizes, hidden_bias=job["what"] == "sequential")
         start, samples = peak(), job["samples"] or len(x)
         shards.exchanged(None)  # all are ready
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         if job["what"] == "sequential":
             streamed.sequential_fit(net, Arrays(x, y, job["batch"], seed=0, part=part), passes=1)
         elif job["samples"]:
@@ -62,8 +64,15 @@ def measure(job):
             streamed.one_update(net, stream)
         else:
             streamed.one_update(net, Arrays(x, y, job["batch"], part=part))
-        seconds = max(shards.exchanged(time.perf_counter() - begin))
-        found = {"seconds": seconds, "start_mib": start, "peak_mib": peak(), "samples": samples}
+        took = time.perf_counter() - begin, time.process_time() - cpu
+        seconds, cpu = map(max, zip(*shards.exchanged(took)))
+        found = {
+            "seconds": seconds,
+            "cpu_seconds": cpu,
+            "start_mib": start,
+            "peak_mib": peak(),
+            "samples": samples,
+        }
         found["accuracy"] = net.score(data.x_test, data.y_test)
         if part[0] == 0:
             print("found", json.dumps(found))
@@ -129,7 +138,10 @@ def main():
             for count, found in pair.items():
                 keep(options.output, job | each | {"processes": count, "repeat": repeat} | found)
             ratios.append(pair[1]["seconds"] / pair[2]["seconds"])
-            of = ", ".join(f"{found['seconds']:.1f} s" for found in pair.values())
+            of = ", ".join(
+                f"{found['seconds']:.1f} s ({found['cpu_seconds']:.1f} s of a core)"
+                for found in pair.values()
+            )
             print(f"{each['what']}, batches of {each['batch']}: {of}, ratio {ratios[-1]:.2f}")
         ratios.sort()
         print(f"  median {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")

@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed as dist
 
 from .layers import DenseLayer, Tangent
 from .moments import Moments
-from .regress_batch import Found, regress_batch
+from .regress_batch import Found, product_with_itself, regress_batch
+
+if TYPE_CHECKING:
+    from .network import ERNetwork
+
+#: Multiplications of a matrix product that take about as long as to send a message: fewer are done
+#: by every process.
+MESSAGE = 10**8
 
 
 @contextmanager
@@ -87,20 +94,17 @@ def same(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 def gathered(rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """The rows of all processes below each other; `counts` says how many each has."""
-    number, count = here()
+    _, count = here()
     if count == 1:
         return rows
-    whole = rows.new_empty(sum(counts), *rows.shape[1:])
-    parts = whole.split(list(counts))
-    parts[number].copy_(rows)
-    sent = [
-        _together(dist.broadcast, part, source, async_op=True)
-        for source, part in enumerate(parts)
-        if len(part)
-    ]
-    for each in sent:
-        _together(each.wait)
-    return whole
+    most = max(counts)
+    own = rows.new_zeros(most, *rows.shape[1:])  # all send as many; what is too much is left out
+    own[: len(rows)] = rows
+    whole = rows.new_empty(count * most, *rows.shape[1:])
+    _together(dist.all_gather, list(whole.split(most)), own)
+    if min(counts) == most:
+        return whole
+    return torch.cat([part[:size] for part, size in zip(whole.split(most), counts)])
 
 
 def sums(*values: Any) -> list:
@@ -211,11 +215,18 @@ def regress_rows(
     """`erlib.regress_batch.regress_batch` of a batch of which each process has some rows.
 
     `counts` says how many each has, x and h are this one's, and so are the fields that come back;
-    weight and bias are everyone's. Each process solves for a part of the units, with all rows.
+    weight and bias are everyone's. Each process solves for a part of the units, with all rows; for
+    all where these are few.
     """
+    d_in, d_out = x.shape[1], h.shape[1]
+    if sum(counts) * d_in * d_out < MESSAGE:
+        both = gathered(torch.cat([x, h], dim=1), counts)
+        how: dict[str, Any] = {"fit_intercept": fit_intercept, "gram": _gram}
+        weight, bias, given = regress_batch(both[:, :d_in], both[:, d_in:], ridge, **how)
+        return weight, bias, given[_nth(counts, here()[0])]
     x = gathered(x, counts)
     weight, bias, given = _of_units(counts, x, h, ridge, fit_intercept)
-    shares = _shares(h.shape[1])
+    shares = _shares(d_out)
     weight = gathered(weight.T.contiguous(), shares).T
     return weight, bias if bias is None else gathered(bias, shares), given
 
@@ -256,12 +267,16 @@ class FirstLayer:
             self.layer.linear.bias[self.units].add_(bias, alpha=share)
 
 
-def unite(layer: DenseLayer) -> None:
-    """Give all processes the weights that each has of its part of the units of a `FirstLayer`."""
-    shares = _shares(layer.weight.shape[1])
-    units = _nth(shares, here()[0])
-    for parameter in layer.linear.parameters():
-        parameter.copy_(gathered(parameter[units], shares))
+def unite(network: "ERNetwork") -> None:
+    """Give all processes the same weights, after batches of which `FirstLayer` has made a part."""
+    first, *others = network.layers
+    shares = _shares(first.weight.shape[1])
+    for parameter in first.linear.parameters():
+        parameter.copy_(gathered(parameter[_nth(shares, here()[0])], shares))
+    for layer in others:
+        # Already the same, if all processors round alike.
+        for parameter in layer.linear.parameters():
+            parameter.copy_(*same(parameter))
 
 
 def _nothing_below(change: torch.Tensor) -> torch.Tensor:
@@ -278,7 +293,9 @@ def _of_units(
 
 
 def _gram(rows: torch.Tensor) -> torch.Tensor:
-    """rows rows', of which each process makes a part."""
+    """rows rows', of which each process makes a part, if that is worth while."""
+    if len(rows) ** 2 * rows.shape[1] < MESSAGE:
+        return product_with_itself(rows)
     shares = _shares(len(rows))
     return gathered(rows[_nth(shares, here()[0])] @ rows.T, shares)
 

@@ -214,7 +214,7 @@ def sequential_fit(
                 variant = sequential.Variant(regression=regression, total=shards.total)
             sequential.step(layers, x, observed, ridge, size, mapping, variant)
         if several:
-            shards.unite(network.layers[0])
+            shards.unite(network)
         if watch:
             watch(number + 1)
     return network

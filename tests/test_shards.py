@@ -33,10 +33,10 @@ def weights(net):
     return [parameter.detach().numpy() for parameter in net.parameters()]
 
 
-def all_the_loops():
+def all_the_loops(message):
     """Weights of each loop over this process's part of the samples, by the name of the loop."""
     x, y = samples()
-    part = shards.here()
+    part, shards.MESSAGE = shards.here(), message
     batches = Arrays(x, y, 100, part=part)
     random = Arrays(x, y, 30, seed=3, part=part)  # fewer samples than inputs, and then more
     large = Arrays(x, y, 100, seed=3, part=part)
@@ -70,8 +70,9 @@ def worst(found, wanted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4], ids="{} processes".format)
-def test_processes_find_the_weights_of_one_and_all_the_same(count, in_memory):
-    first, *others = together(count, all_the_loops)
+@pytest.mark.parametrize("message", [0, 10**8], ids=["work is shared", "small work is not"])
+def test_processes_find_the_weights_of_one_and_all_the_same(count, message, in_memory):
+    first, *others = together(count, all_the_loops, message)
     for name, wanted in in_memory.items():
         assert worst(first[name], wanted) < 1e-8, name
         for other in others:

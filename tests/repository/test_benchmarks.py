@@ -91,6 +91,16 @@ def test_stream():
 
 
 @pytest.mark.slow
+def test_samples_of_a_stream(tmp_path):
+    command = [sys.executable, FOLDER / "shards.py", "samples", "--dataset", "digits"]
+    command += ["--width", "9", "--samples", "500", "--output", tmp_path / "rows.csv"]
+    subprocess.run(command, capture_output=True, check=True)
+    with (tmp_path / "rows.csv").open(newline="") as lines:
+        (row,) = csv.DictReader(lines)
+    assert row["samples"] == "500" and float(row["peak_mib"]) >= float(row["start_mib"])
+
+
+@pytest.mark.slow
 def test_long_trainings_are_chosen_on_a_validation_split_and_not_run_twice(tmp_path):
     command = [sys.executable, FOLDER / "cifar10_long.py", "--dataset", "digits", "--device", "cpu"]
     command += ["--channels", "4", "--passes", "1", "--workers", "2", "--output", tmp_path]
