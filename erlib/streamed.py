@@ -96,11 +96,8 @@ def settle(
     checks.positive_integer("updates", updates)
     checks.not_negative("readout_ridge", readout_ridge)
     shards.agree(weights=network, updates=updates, readout_ridge=readout_ridge)
-    passes, layer, moments = (
-        Passes(network, stream),
-        network.layers[-1],
-        network.layers[-1].moments(),
-    )
+    passes, layer = Passes(network, stream), network.layers[-1]
+    moments = layer.moments()
     for x, observed in passes.chunks("settle, the Gram matrix", least=0.0):
         moments.accumulate(*layer.rows(network.trace(x)[0][-1], observed))
     shards.solve(layer, moments, readout_ridge)  # sums them up

@@ -23,10 +23,8 @@ def passes(source, **options):
 
 
 def read(of, *modes):
-    """Read so many passes, each exact or not."""
-    for exact in modes:
-        for _ in of.read("test", exact):
-            pass
+    """The inputs of so many passes, each read exactly or not."""
+    return [torch.cat([x for x, _ in of.read("test", exact)]) for exact in modes]
 
 
 # ---------------------------------------------------------------- sources
@@ -102,7 +100,11 @@ def test_recut_batches_hold_the_same_rows(size):
 
 def test_the_order_may_change_between_passes():
     x, y = map(torch.as_tensor, samples())
-    read(passes(DataLoader(TensorDataset(x, y), 6, shuffle=True)), True, True, True)
+    random = torch.Generator().manual_seed(0)
+    loader = DataLoader(TensorDataset(x, y), 6, shuffle=True, generator=random)
+    first, second = read(passes(loader), True, True)
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort(0).values, second.sort(0).values)
 
 
 def changed(how):
@@ -161,7 +163,9 @@ def test_training_needs_batches_of_the_same_sizes(how, says):
 
 
 def test_training_may_have_other_samples_in_each_pass():
-    read(passes(changed(lambda x, y: [(x[:10] + 1, y[10:]), (x[10:], y[:10])])), True, False)
+    others = changed(lambda x, y: [(x[:10] + 1, y[10:]), (x[10:], y[:10])])
+    first, second = read(passes(others), True, False)
+    torch.testing.assert_close(second[:10], first[:10] + 1)
 
 
 def with_nan(x, y):
@@ -193,4 +197,5 @@ def test_what_is_wrong_with_a_batch_is_said_with_its_number(batches, says):
 def test_a_batch_may_be_of_one_class():
     x, y = samples()
     order = np.argsort(y)
-    read(passes([(x[order][:10], y[order][:10]), (x[order][10:], y[order][10:])]), True)
+    (found,) = read(passes([(x[order][:10], y[order][:10]), (x[order][10:], y[order][10:])]), True)
+    assert torch.equal(found, torch.as_tensor(x[order]))

@@ -371,7 +371,7 @@ def on_their_ground(
     """All small experiments of notebook 11, a table each; AdaS only with `convolved_passes`.
 
     Front ends and AdaS have all of `dataset`, the others the data set `few_images`. All seeds where
-    a training takes a second, else the first two.
+    a training takes a second, else the first two; eight sets of points.
     """
     several, few = list(seeds), list(seeds[:2])
     images_of: dict[str, Any] = {"dataset": few_images, "width": width}
@@ -385,7 +385,9 @@ def on_their_ground(
             for arm, rate in LEARNERS.items()
             for row in over(learned_wave, arm=[arm], seed=several, units=20, updates=316, rate=rate)
         ],
-        "threshold": over(threshold_cost, arm=[*UNITS], seed=several, n=14, units=8, penalty=0.1),
+        "threshold": over(
+            threshold_cost, arm=[*UNITS], seed=[*range(8)], n=14, units=8, penalty=0.1
+        ),
         "fine_tuned": best_fine_tuned(
             rates=RIFLE_RATES, seeds=several, labels=labels, passes=12, **images_of
         ),
