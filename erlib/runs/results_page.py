@@ -201,7 +201,11 @@ def controls_table(folder: Path | None = None) -> str:
         return "*Not collected yet: `python benchmarks/any_module.py controls`.*"
     keys = ["data", "network", "passes", "method", "setting", "value"]
     lines = [
-        [*key, percent(group.accuracy, digits=2), len(group)]
+        [
+            *key,
+            percent(group.accuracy, digits=2) if group.seconds.any() else "overflows",
+            len(group),
+        ]
         for key, group in rows.groupby(keys, sort=False)
     ]
     commits = ", ".join(sorted(rows.commit.str.rstrip("+").unique()))

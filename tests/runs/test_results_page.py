@@ -225,3 +225,14 @@ def test_joint_table_is_paired_by_seed(tmp_path):
     assert line[:3] == ["toy", "small", "5"] and line[3].startswith("85.00 ±")
     assert line[5].startswith("+15.00 ±") and line[6] == "3 and 2"
     assert table.splitlines()[-1].endswith("commits abc.")
+
+
+def test_a_control_that_overflows_is_said_to(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    rows = ["part,data,network,passes,method,setting,value,seed,accuracy,seconds,commit"]
+    rows += ["control,toy,small,5,FOOF,rate,10 1,0,0.1,,abc", "test,toy,small,5,ER,,,0,0.8,3,abc"]
+    rows += ["control,toy,small,5,FOOF,rate,3 1,0,0.7,3,abc"]
+    (tmp_path / "benchmarks/any_module.csv").write_text("\n".join(rows))
+    first, second = map(cells, results_page.controls_table(tmp_path).splitlines()[2:4])
+    assert first[5:] == ["10 1", "overflows", "1"]
+    assert second[6] == "70.00"
