@@ -1,6 +1,5 @@
 """Loops that the iterative baselines share: passes over mini-batches, and the choice of a rate."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from ..arithmetic import own_arithmetic
 from ..augment import Augment, augmented
 from ..batches import Seed, minibatches
 from ..checks import Array
+from ..clock import clock
 from ..network import ERNetwork
 from ..problems import labelled
 from ..progress import progress
@@ -101,14 +101,14 @@ def choose(candidates: Iterable, trained: Callable[..., ERNetwork], held: Any) -
     >>> choose([0.1, 1000.0], trained, held).best
     0.1
     """
-    rows, begin = [], time.perf_counter()
+    rows, begin = [], clock()
     for candidate in candidates:
-        started = time.perf_counter()
+        started = clock()
         network = trained(candidate, held.x_train, held.y_train)
-        seconds = time.perf_counter() - started
+        seconds = clock() - started
         accuracy = network.score(held.x_test, held.y_test)
         rows.append({"candidate": candidate, "accuracy": accuracy, "seconds": seconds})
     if not rows:
         raise ValueError("candidates: none to choose from")
     best = max(rows, key=lambda row: row["accuracy"])["candidate"]
-    return Choice(best, rows, time.perf_counter() - begin)
+    return Choice(best, rows, clock() - begin)

@@ -1,8 +1,9 @@
 """Accuracy while a network is being trained, against updates, passes and seconds."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from ..clock import clock
 
 
 class Curve:
@@ -41,7 +42,7 @@ class Curve:
         self.points = {point for point in early if point >= 1}
         self.seconds = 0.0
         self.rows: list[dict] = []
-        self.started = time.perf_counter()
+        self.started = clock()
         self._measure(0)
 
     def __call__(self, update: int) -> None:
@@ -50,12 +51,12 @@ class Curve:
             self._measure(update)
 
     def _measure(self, update: int) -> None:
-        self.seconds += time.perf_counter() - self.started
+        self.seconds += clock() - self.started
         accuracy = self.network.score(self.x, self.y)
         passes = self.passes(update) if self.passes else update / self.per_pass
         row = {"updates": update, "passes": passes, "seconds": self.seconds, "accuracy": accuracy}
         self.rows.append(row)
-        self.started = time.perf_counter()
+        self.started = clock()
 
 
 def first_reach(rows: Iterable[dict], level: float, of: str = "seconds") -> Any:

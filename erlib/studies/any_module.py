@@ -1,7 +1,6 @@
 """Experiments with `erlib.ER`: five networks, ER beside Adam, in one loop."""
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from ..arithmetic import own_arithmetic
 from ..augment import shifts_and_flips
 from ..batches import generator, minibatches
 from ..checks import Array
+from ..clock import clock
 from ..coding import class_labels
 from ..convolutional import convolutional
 from ..data.named import Dataset
@@ -147,9 +147,9 @@ def trained(
     curve, seconds = [], 0.0
     for update, part in enumerate(progress(batches, f"{method}, {name}, {passes} passes"), 1):
         images = x[part] if augment is None else augment(x[part])
-        begin = time.perf_counter()
+        begin = clock()
         step(images, y[part])
-        seconds += time.perf_counter() - begin
+        seconds += clock() - begin
         if update % (len(batches) // passes) == 0:
             curve.append(accuracy(module, data.x_test, data.y_test))
     return Trained(module, curve, accuracy(module, x[:SHOWN], y[:SHOWN]), seconds)

@@ -5,7 +5,6 @@ filters 5 x 5, and ``deep``, with filters 3 x 3. All methods of a seed start fro
 """
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ import erlib
 from ..augment import shifts_and_flips
 from ..baselines import backprop, train
 from ..baselines.loop import choose
+from ..clock import clock
 from ..coding import observed_outputs
 from ..convolutional import convolutional
 from ..data.named import Dataset
@@ -310,7 +310,7 @@ def on_filters(
     accuracy with the fields of a test image and of its changed copy averaged.
     """
     data = images(dataset, dtype)
-    classes, began = len(data.classes), time.perf_counter()
+    classes, began = len(data.classes), clock()
     front = front_end(data, filters, seed)
     readout = ERNetwork.dense([front.width, classes], dtype=data.x_train.dtype, seed=seed)
     shift, flip = augmentation(data).values()
@@ -329,7 +329,7 @@ def on_filters(
             wanted = erlib.reflect(readout.decision_function(features), observed[part])
             moments.accumulate(features, wanted)
     readout.layers[0].assign(*moments.solve(READOUT_RIDGE))
-    seconds = time.perf_counter() - began
+    seconds = clock() - began
 
     def fields(images: torch.Tensor) -> torch.Tensor:
         parts = [readout.decision_function(front(part)) for part in images.split(1000)]
@@ -454,7 +454,7 @@ def recorded(
     """All tables of notebook 07 for one data set, which the full profile publishes.
 
     Those of `end_to_end`; ``front_end``: fixed filters by their number, images as they are or with
-    changed ones beside them (`most_filters` with these alone); ``without_ratio``, ``second_layer``,
+    changed ones beside them (`most_filters` with these alone, first seed); ``without_ratio``, ``second_layer``,
     ``partly`` (first seed), ``gram``: the functions of these names here.
     """
     training = common | {"batch": batch}
@@ -472,7 +472,7 @@ def recorded(
     views = ["as they are", "augmented"]
     front = over(on_filters, filters=filters, arm=views, seed=seeds, **common)
     if most_filters:
-        front += over(on_filters, filters=[most_filters], arm=views[1:], seed=seeds, **common)
+        front += over(on_filters, filters=[most_filters], arm=views[1:], seed=seeds[:1], **common)
     tables["front_end"] = front
     tables["without_ratio"] = over(without_ratio, seed=seeds, filters=filters[0], **common)
     how = {"passes": passes, **training}
@@ -491,7 +491,7 @@ def full_curves() -> pd.DataFrame:
     CIFAR-10 is with all images changed in every pass, and has joint ER and its Adam beside it.
     """
     tables = []
-    for data, run in {"MNIST": "", "Fashion-MNIST": ".fashion_mnist_more"}.items():
+    for data, run in {"MNIST": "", "Fashion-MNIST": ".fashion_mnist"}.items():
         table = published(f"07_convolution{run}.curves").query("kind == 'deep' and passes > 0.1")
         tables.append(table.assign(data=data))
     older = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 0.9")
@@ -509,7 +509,7 @@ def full_fits() -> pd.DataFrame:
     validation split. ``changed``: all images, changed in each of 24 passes, deeper network; others
     are the test images; joint ER's training error is that of 5,000 images.
     """
-    fit = published("07_convolution.cifar10_more.fit")
+    fit = published("07_convolution.cifar10.fit")
     plain = fit[(fit.arm == "Adam") | ((fit.ridge == 1) & (fit.code == 0.8))].copy()
     plain["arm"] = plain.arm.str.removesuffix(", tuned")
     long = published("benchmarks/cifar10_long").query("part == 'test'").assign(seeds=1)

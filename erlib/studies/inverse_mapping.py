@@ -13,7 +13,6 @@ here mostly begins without the update by all data ("smooth start"), in which len
 
 import copy
 import functools
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +27,7 @@ import erlib
 from ..baselines.backprop import backprop
 from ..baselines.loop import choose, train
 from ..batches import minibatches
+from ..clock import clock
 from ..coding import observed_outputs
 from ..data.named import Dataset
 from ..invert import invert
@@ -414,7 +414,7 @@ def _trained(
     rate: float = 0.0,
 ) -> list[dict]:
     """Test accuracy and seconds after training `net`, a row."""
-    began, diverged = time.perf_counter(), False
+    began, diverged = clock(), False
     x, y = data.x_train, data.y_train
     settings: dict[str, Any] = {"passes": passes, "seed": seed, "batch_size": batch}
     try:
@@ -429,7 +429,7 @@ def _trained(
         if not overflows(error):
             raise
         diverged = True
-    seconds = time.perf_counter() - began
+    seconds = clock() - began
     accuracy = 1 / len(data.classes) if diverged else net.score(data.x_test, data.y_test)
     return [{"accuracy": accuracy, "diverged": diverged, "seconds": seconds}]
 

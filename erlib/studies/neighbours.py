@@ -6,7 +6,6 @@ decline to 0. The smaller experiments are in `neighbours_small`.
 """
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from torch import nn
 
 from .. import baselines, checks
 from ..baselines import backprop, choose, train
+from ..clock import clock
 from ..data.named import Dataset
 from ..er import ER
 from ..network import ERNetwork
@@ -111,7 +111,7 @@ def trained_by(
     checks.choice("arm", arm, RACE)
     net, x, y = _start(arm, data, width, seed), data.x_train.flatten(1), data.y_train
     common: dict[str, Any] = {"passes": passes, "batch_size": batch, "seed": seed}
-    updates, begin = passes * updates_in_a_pass(len(y), batch), time.process_time()
+    updates, begin = passes * updates_in_a_pass(len(y), batch), clock()
     score: Callable = net.score
     if arm == "one update":
         net.one_update(x, y)
@@ -124,7 +124,7 @@ def trained_by(
         step = _step(arm, net, rate, updates, seed)
         score = getattr(step, "score", score)
         train(net, x, y, step, **common)
-    return Trained(lambda x, y: score(x.flatten(1), y), time.process_time() - begin)
+    return Trained(lambda x, y: score(x.flatten(1), y), clock() - begin)
 
 
 @functools.cache

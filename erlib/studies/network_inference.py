@@ -24,7 +24,6 @@ printed numbers: 0.0030 and 0.0172 for g = 2 and 4. In the figures g is the *str
 """
 
 import json
-import time
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -35,6 +34,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from ..clock import clock
 from ..inference import ising
 from ..inference.hidden_spins import infer_hidden, recovery
 from ..inference.logistic import maximum_likelihood
@@ -211,9 +211,9 @@ def inferred(
 ) -> list[dict]:
     """Mean squared error of the couplings, their slope against the true ones, and seconds."""
     true, x, y = network(g, size, length, draw)
-    begin = time.perf_counter()
+    begin = clock()
     found = infer(method, x, y, g, updates=updates)
-    seconds = time.perf_counter() - begin
+    seconds = clock() - begin
     slope = float((found * true).sum() / true.square().sum())
     error = float((found - true).square().mean())
     return [{"method": method, "mse": error, "slope": slope, "seconds": seconds}]

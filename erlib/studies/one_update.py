@@ -6,7 +6,6 @@ the readout in the same way. They differ in the fields that the hidden layer is 
 
 import copy
 import functools
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import nn
 import erlib
 
 from ..baselines import forward_projection, random_features, receptive_fields
+from ..clock import clock
 from ..coding import observed_outputs
 from ..data.named import Dataset
 from ..network import ERNetwork
@@ -93,9 +93,9 @@ def compared(
     def note(name: str, net: ERNetwork, seconds: float | None = None, more: bool = False) -> None:
         rows.append({"arm": name, "accuracy": net.score(x_test, y_test), "seconds": seconds})
         if more:
-            begin = time.perf_counter()
+            begin = clock()
             net.settle(x, y, readout_ridge=PENALTIES["readout_ridge"])
-            after = None if seconds is None else seconds + time.perf_counter() - begin
+            after = None if seconds is None else seconds + clock() - begin
             accuracy = net.score(x_test, y_test)
             rows.append({"arm": f"{name}, settled", "accuracy": accuracy, "seconds": after})
 
@@ -123,9 +123,9 @@ def compared(
             note(f"shuffled{ending}", swept(hidden, scale))
             del hidden
         if f"ER{ending}" in names:
-            net, begin = start(scale), time.perf_counter()
+            net, begin = start(scale), clock()
             net.one_update(x, y, **PENALTIES)
-            note(f"ER{ending}", net, time.perf_counter() - begin, more=not ending)
+            note(f"ER{ending}", net, clock() - begin, more=not ending)
     return [*rows, {"arm": "linear", "accuracy": linear(dataset, dtype), "seconds": None}]
 
 
@@ -327,7 +327,7 @@ def on_front_end(
     """
     data = images(dataset, dtype)
     small = min(data.x_train.shape[2:]) < 20  # such as digits, 8 x 8
-    begin = time.perf_counter()
+    begin = clock()
     sizes, z, z_test = [units, len(data.classes)], data.x_train.flatten(1), data.x_test.flatten(1)
     if arm == "receptive fields":
         sizes, fields = [z.shape[1], *sizes], {"min_area": 6, "border": 0}
@@ -344,9 +344,9 @@ def on_front_end(
         z, z_test = front(data.x_train), front(data.x_test)
         net = ERNetwork.dense([front.width, len(data.classes)], dtype=z.dtype, seed=seed)
         net.one_update(z, data.y_train, readout_ridge=1e-4)
-    once, seconds = net.score(z_test, data.y_test), time.perf_counter() - begin
+    once, seconds = net.score(z_test, data.y_test), clock() - begin
     net.settle(z, data.y_train, readout_ridge=1e-4)
-    accuracy, later = net.score(z_test, data.y_test), time.perf_counter() - begin
+    accuracy, later = net.score(z_test, data.y_test), clock() - begin
     return [
         {"arm": arm, "accuracy": once, "seconds": seconds},
         {"arm": f"{arm}, settled", "accuracy": accuracy, "seconds": later},

@@ -10,7 +10,6 @@ the choice of rates.
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ import erlib
 
 from .. import baselines
 from ..baselines import backprop, choose, train
+from ..clock import clock
 from ..coding import observed_outputs
 from ..data.named import Dataset
 from ..network import ERNetwork
@@ -291,7 +291,7 @@ def one_pass(
     """
     data = images(dataset, dtype)
     net, x, y = network(data, width, seed), data.x_train, data.y_train
-    begin, diverged = time.perf_counter(), False
+    begin, diverged = clock(), False
     if arm == "one update":
         net.one_update(x, y)
     elif arm == "one update, settled":
@@ -304,7 +304,7 @@ def one_pass(
             train_by(arm, net, x, y, passes=1, seed=seed, rate=rate, **sizes)
         except DIVERGED:
             diverged = True
-    seconds = time.perf_counter() - begin
+    seconds = clock() - begin
     accuracy = 1 / len(data.classes) if diverged else net.score(data.x_test, data.y_test)
     return [{"accuracy": accuracy, "seconds": seconds}]
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "runs": {"notebook", "data"},
 }
 #: Modules of the top that any room may use: they say how far something is, and where it is found.
-COMMON = {"progress", "__init__"}
+COMMON = {"clock", "progress", "__init__"}
 
 
 def room(module):
