@@ -12,7 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 #: They change no number: pictures, and how far work is.
-UNCOUNTED = {"notebook/plots.py", "progress.py"}
+UNCOUNTED = {"notebook/plots.py", "notebook/schematic.py", "progress.py"}
+UNCOUNTED |= {"studies/neighbours_drawn.py"}
 
 
 @functools.cache  # a piece of a run asks again for each module (`kept`)

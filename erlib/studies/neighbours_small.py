@@ -286,7 +286,7 @@ def _fit_outputs(net: ERNetwork, x: torch.Tensor, target: torch.Tensor, seed: in
     optimiser = torch.optim.Adam(net.parameters(), 0.003)
     for _ in range(6):
         order = torch.randperm(len(x), generator=generator(seed))
-        for part in order.split(50):
+        for part in order.split(100):
             optimiser.zero_grad()
             with torch.enable_grad():
                 (torch.tanh(net(x[part])) - target[part]).square().mean().backward()
@@ -371,7 +371,7 @@ def on_their_ground(
     """All small experiments of notebook 11, a table each; AdaS only with `convolved_passes`.
 
     Front ends and AdaS have all of `dataset`, the others the data set `few_images`. All seeds where
-    a training takes a second, else the first two; eight sets of points.
+    a training takes a second, else the first two, of AdaS three; eight sets of points.
     """
     several, few = list(seeds), list(seeds[:2])
     images_of: dict[str, Any] = {"dataset": few_images, "width": width}
@@ -395,6 +395,6 @@ def on_their_ground(
         "front_end": over(front_end, arm=FRONT_ENDS, seed=few, dataset=dataset, seen=200, **front),
     }
     if convolved_passes:
-        of: dict[str, Any] = {"dataset": dataset, "passes": convolved_passes, "seeds": few}
+        of: dict[str, Any] = {"dataset": dataset, "passes": convolved_passes, "seeds": several[:3]}
         tables["convolved"] = best_convolved(**of)
     return tables
