@@ -4,9 +4,9 @@
 
 *samples*: networks with one hidden layer trained on 10,000 to a million images, deformed anew: one
 update of three widths, of 1,000 units with four million, too; sequential ER (its first update and
-one pass) and Adam (one pass), both in batches of 128. Both also on the images as they are. *width*: one hidden layer of 100 to
-16,000 units, one update and a pass of Adam over the images as they are; *depth*: one to eight
-hidden layers of 1,000.
+one pass) and Adam (one pass), both in batches of 128 and also on the images as they are. *width*:
+one hidden layer of 100 to 16,000 units, one update and a pass of Adam over the images as they are;
+*depth*: one to eight hidden layers of 1,000.
 
 Each job is a process of one thread. Seconds are those of its processor for the training alone,
 deforming included; memory is the peak of the process, and what it was when its data were there.
