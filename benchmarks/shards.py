@@ -3,11 +3,11 @@
     python benchmarks/shards.py processes [--dataset mnist] [--width 2000] [--repeats 3]
     python benchmarks/shards.py samples [--dataset mnist] [--width 1000] [--samples 100000 1000000]
 
-*processes*: one update, and a pass of sequential ER (with its first update) in batches of several
-sizes, by one process of one thread and by two of one thread each, in turn; the ratio of their
-seconds is taken pair by pair. Seconds are those of the training alone: processes have started and
-data are in memory. Of the two, the slower one's; so with the seconds of a core that it used, which
-other work on the machine changes less.
+*processes*: one update, and a pass of sequential ER (with its first update) and of Adam in batches
+of several sizes, by one process of one thread and by two of one thread each, in turn; the ratio of
+their seconds is taken pair by pair. Seconds are those of the training alone: processes have started
+and data are in memory. Of the two, the slower one's; so with the seconds of a core that it used,
+which other work on the machine changes less.
 
 *samples*: one update from images of the data set deformed anew, as many as asked for, and peak
 memory: that of the process at the end, and when its data were there.
@@ -53,12 +53,16 @@ def measure(job):
         if job["images"]:
             x, y = x[: job["images"]], y[: job["images"]]
         sizes = [x[0].numel(), job["width"], len(data.classes)]
-        net = erlib.ERNetwork.dense(sizes, hidden_bias=job["what"] == "sequential")
+        net = erlib.ERNetwork.dense(sizes, hidden_bias=job["what"] != "one update")
+        # The first optimiser of a process loads modules for a second.
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
         start, samples = peak(), job["samples"] or len(x)
         shards.exchanged(None)  # all are ready
         begin, cpu = time.perf_counter(), time.process_time()
         if job["what"] == "sequential":
             streamed.sequential_fit(net, Arrays(x, y, job["batch"], seed=0, part=part), passes=1)
+        elif job["what"] == "Adam":
+            adam(net, Arrays(x, y, job["batch"], seed=0, part=part))
         elif job["samples"]:
             stream = Deformed(x, y, samples, job["batch"], change=deformations, part=part)
             streamed.one_update(net, stream)
@@ -76,6 +80,26 @@ def measure(job):
         found["accuracy"] = net.score(data.x_test, data.y_test)
         if part[0] == 0:
             print("found", json.dumps(found))
+
+
+def adam(net, stream):
+    """A pass of Adam, at the rate of notebook 06; processes add up their gradients of a batch."""
+    import torch
+    from torch import distributed
+    from torch.nn.functional import cross_entropy
+
+    weights = list(net.parameters())
+    optimiser = torch.optim.Adam(weights, 0.003)
+    for x, y in stream:
+        loss = cross_entropy(net(x.flatten(1)), y, reduction="sum") / stream.batch_size
+        gradients = torch.autograd.grad(loss, weights)
+        if distributed.is_initialized() and distributed.get_world_size() > 1:
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            distributed.all_reduce(flat)
+            gradients = flat.split([weight.numel() for weight in weights])
+        for weight, gradient in zip(weights, gradients):
+            weight.grad = gradient.view_as(weight)
+        optimiser.step()
 
 
 def run(job, processes):
@@ -107,7 +131,7 @@ def main():
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--width", type=int)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
+    parser.add_argument("--batches", type=int, nargs="+", default=[128, 512, 2048])
     parser.add_argument("--samples", type=int, nargs="+", default=[10**5, 10**6])
     parser.add_argument("--images", type=int, help="train on the first so many only")
     parser.add_argument("--output", type=Path, default=ROWS)
@@ -130,7 +154,11 @@ def main():
         return
     job["width"] = options.width or 2000
     jobs = [{"what": "one update", "batch": 4096}]
-    jobs += [{"what": "sequential", "batch": batch} for batch in options.batches]
+    jobs += [
+        {"what": what, "batch": batch}
+        for what in ("sequential", "Adam")
+        for batch in options.batches
+    ]
     for each in jobs:
         ratios = []
         for repeat in range(options.repeats):

@@ -454,8 +454,8 @@ def recorded(
     """All tables of notebook 07 for one data set, which the full profile publishes.
 
     Those of `end_to_end`; ``front_end``: fixed filters by their number, images as they are or with
-    changed ones beside them (`most_filters` with these alone, first seed); ``without_ratio``, ``second_layer``,
-    ``partly`` (first seed), ``gram``: the functions of these names here.
+    changed ones beside them (`most_filters` with these alone, first seed); ``without_ratio``,
+    ``second_layer``, ``partly`` (first seed), ``gram``: the functions of these names here.
     """
     training = common | {"batch": batch}
     tables = end_to_end(

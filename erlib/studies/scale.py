@@ -1,0 +1,185 @@
+"""What ER and Adam cost on more samples, wider and deeper networks, more machines: notebook 12.
+
+A cost model counts operations, memory and what is sent (`operations`, `memory`, `sent`); `fitted`
+finds its constants, seconds for each operation, from the rows of ``benchmarks/scale.py``.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from scipy.optimize import nnls
+
+from .. import streamed
+from ..deform import deformations
+from ..network import ERNetwork
+from ..notebook import plots
+from ..notebook.kept import kept
+from ..notebook.published import published
+from ..streams import Deformed
+from .training import images
+
+METHODS = ("one update", "Adam")
+NAMES = {"one update": "one update of ER", "sequential ER": "sequential ER", "Adam": "Adam"}
+LOOKS = {"one update": plots.look("ER"), "Adam": plots.look("Adam")}
+LOOKS["sequential ER"] = plots.look("sequential ER")
+PIXELS, CLASSES, BATCH = 784, 10, 128
+
+
+def measured(what: str) -> pd.DataFrame:
+    """Rows of ``results/benchmarks/scale.csv``: what was varied is samples, width or depth.
+
+    ``added``, memory in MiB beyond the data and libraries, is at least 1.
+    """
+    rows = published("benchmarks/scale").query("what == @what")
+    added = (rows.peak_mib - rows.start_mib).clip(lower=1)
+    order = ["method", "deformed", "width", "depth", "samples"]
+    return rows.assign(added=added).sort_values(order, ignore_index=True)
+
+
+def sizes_of(width: int, depth: int = 1) -> list[int]:
+    """Units of the layers: images of MNIST, hidden layers of one width, ten classes."""
+    return [PIXELS, *[width] * depth, CLASSES]
+
+
+def operations(
+    method: str, sizes: Sequence[int], samples: float, deformed: bool = False
+) -> dict[str, float]:
+    r"""How often each kind of operation is done, for one update of ER or one pass of Adam.
+
+    With widths :math:`d_0 \dots d_L` and n samples, one update reads the samples L times, and layer
+    l needs sums of :math:`n d_{l-1} (d_{l-1} + d_l)` products and a solution of
+    :math:`d_{l-1}^3 / 3`. ``products`` are those of fields and of what is handed down, in single
+    precision. Adam reads the samples once, has three products for each weight but two in the first
+    layer, and changes all weights at each of n / 128 steps.
+
+    >>> once = operations("one update", [784, 1000, 10], 60_000)
+    >>> f"{once['sums']:.3g} products are summed, {once['solution']:.2g} solve"
+    '1.45e+11 products are summed, 1.1e+09 solve'
+    """
+    pairs = list(itertools.pairwise(sizes))
+    weights = sum(below * above for below, above in pairs)
+    if method == "Adam":
+        products = 3 * weights - sizes[0] * sizes[1]
+        found = {"reading": samples, "products": samples * products}
+        found["steps"] = samples / BATCH * weights
+    else:
+        upward = sum(weights + sum(a * b for a, b in pairs[:at]) for at in range(len(pairs)))
+        downward = sum(a * b for at in range(len(pairs)) for a, b in pairs[at + 1 :])
+        found = {"reading": samples * len(pairs), "products": samples * (upward + downward)}
+        found["sums"] = samples * sum(below * (below + above) for below, above in pairs)
+        found["solution"] = sum(below**3 / 3 + below**2 * above for below, above in pairs)
+    return found | {"deforming": found["reading"] * deformed}
+
+
+def memory(sizes: Sequence[int]) -> float:
+    """MiB of the sums of one update's widest layer, in float64: (d + 1) (d + 1 + d') numbers."""
+    return max((d + 1) * (d + 1 + above) for d, above in itertools.pairwise(sizes)) / 2**17
+
+
+def sent(method: str, sizes: Sequence[int], samples: float, batch: int = BATCH) -> float:
+    """Bytes that each of several machines adds up with the others, for one update or one pass.
+
+    ER sends its sums, in float64, once a layer; gradient descent its gradients, in float32, once a
+    batch.
+
+    >>> er, adam = (sent(method, [784, 1000, 10], 60_000) for method in METHODS)
+    >>> f"{er / 1e6:.0f} MB, {adam / 1e6:.0f} MB"
+    '19 MB, 1489 MB'
+    """
+    pairs = list(itertools.pairwise(sizes))
+    if method == "Adam":
+        return samples / batch * 4 * sum(below * above for below, above in pairs)
+    return 8.0 * sum((d + 1) * (d + 1 + above) for d, above in pairs)
+
+
+def _counted(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+    given = rows[["width", "depth", "samples", "deformed"]].itertuples(index=False)
+    return pd.DataFrame(
+        [operations(method, sizes_of(w, depth), n, bool(made)) for w, depth, n, made in given],
+        index=rows.index,
+    )
+
+
+def fitted(rows: pd.DataFrame, method: str) -> pd.Series:
+    """Seconds for each kind of operation, none below 0, of least squares of relative errors."""
+    rows = rows[rows.method == method]
+    counted = _counted(rows, method)
+    largest = counted.max()
+    relative = (counted / largest).div(rows.seconds, axis=0)
+    constants, _ = nnls(relative.to_numpy(), np.ones(len(rows)))
+    return pd.Series(constants, counted.columns) / largest
+
+
+def predicted(rows: pd.DataFrame, method: str, constants: pd.Series) -> pd.Series:
+    """Seconds of one thread by the cost model, for rows as those of `measured`."""
+    return _counted(rows, method) @ constants
+
+
+def on_machines(
+    constants: pd.Series, sizes: Sequence[int], samples: float, machines: int, bandwidth: float
+) -> dict[str, float]:
+    """Seconds of one update by so many machines of one thread: their part, solution, messages.
+
+    What depends on samples is divided; each solves for all layers; the sums travel twice (together
+    and back) at `bandwidth` bytes a second.
+    """
+    counted = pd.Series(operations("one update", sizes, samples))
+    each = counted * constants.reindex(counted.index)
+    solution = each.pop("solution")
+    travel = 2 * sent("one update", sizes, samples) / bandwidth if machines > 1 else 0.0
+    return {"samples": each.sum() / machines, "solution": solution, "messages": travel}
+
+
+@kept
+def one_update_of(*, dataset: str, width: int, samples: int, seed: int) -> list[dict]:
+    """Test accuracy of one update from so many deformed images, read from a stream."""
+    data = images(dataset, "float32")
+    sizes = [data.x_train[0].numel(), width, len(data.classes)]
+    net = ERNetwork.dense(sizes, dtype=torch.float32, seed=seed)
+    stream = Deformed(data.x_train, data.y_train, samples, 1024, change=deformations, seed=seed)
+    streamed.one_update(net, stream)
+    return [{"accuracy": net.score(data.x_test, data.y_test)}]
+
+
+def draw_costs(axes: Axes, rows: pd.DataFrame, x: str, y: str, names: bool = True) -> None:
+    """`y` against `x` for both methods, on logarithmic axes, a dot a measured point."""
+    axes.set(xscale="log", yscale="log")
+    for method in METHODS:
+        part = rows[rows.method == method].sort_values(x)
+        axes.plot(part[x], part[y], "o-", markersize=4, **LOOKS[method])
+        if names:
+            end = part.iloc[-1]
+            plots.label_end(axes, NAMES[method], end[x], end[y], LOOKS[method]["color"])
+
+
+def draw_growth(axes: Axes, rows: pd.DataFrame) -> None:
+    """Test error against deformed images: one update of each width, and the others of 1,000."""
+    plots.log_scale(axes, "y")
+    axes.set(xscale="log")
+    rows = rows[rows.deformed.astype(bool)]
+    for (method, width), part in rows.groupby(["method", "width"]):
+        part, once = part.sort_values("samples"), method == "one update"
+        strength = {300: 0.45, 1000: 0.7}.get(int(str(width)), 1.0) if once else 1.0
+        style = LOOKS[str(method)] | {"alpha": strength}
+        axes.plot(part.samples, part.error, "o-", markersize=4, **style)
+        name = f"{NAMES[str(method)]}, {width:,} units" if once else NAMES[str(method)]
+        end = part.iloc[-1]
+        plots.label_end(axes, name, end.samples, end.error, style["color"])
+
+
+def draw_processes(axes: Axes, rows: pd.DataFrame) -> None:
+    """How many times as fast two processes are as one, a dot a pair of runs."""
+    keys = ["what", "batch", "repeat"]
+    pairs = rows[rows.samples == 60_000].pivot_table("seconds", keys, "processes")
+    found: dict[str, list[float]] = {}
+    for (what, batch, _), ratio in (pairs[1] / pairs[2]).items():
+        name = what if what == "one update" else f"{what}, {batch}"
+        found.setdefault(name, []).append(ratio)
+    order = sorted(found, key=lambda name: (name != "one update", name))
+    looks = {"one update": LOOKS["one update"]}
+    looks |= {n: LOOKS["Adam" if "Adam" in n else "sequential ER"] for n in order[1:]}
+    plots.bars(axes, {name: found[name] for name in order}, looks)
