@@ -215,6 +215,27 @@ def controls_table(folder: Path | None = None) -> str:
     )
 
 
+def scale_table(folder: Path | None = None) -> str:
+    """What one update, a pass of sequential ER and one of Adam took, and their accuracy."""
+    file = (folder or paths.RESULTS.parent) / "benchmarks" / "scale.csv"
+    if not file.is_file():
+        return "*Not collected yet: `python benchmarks/scale.py`.*"
+    rows = pd.read_csv(file).sort_values(["deformed", "depth", "width", "samples"], kind="stable")
+    rows = rows.drop_duplicates(["method", "width", "depth", "samples", "deformed"])
+    lines: Lines = [["images", "layers", "method", "seconds", "added MiB", "test accuracy, %"]]
+    for row in rows.itertuples():
+        made = f"{row.samples:,}{' deformed' if row.deformed else ''}"
+        added = max(row.peak_mib - row.start_mib, 0)
+        layers = f"{row.depth} x {row.width}"
+        seconds = f"{row.seconds:.1f}" if row.seconds < 10 else f"{row.seconds:.0f}"
+        lines.append(
+            [made, layers, row.method, seconds, f"{added:.0f}", f"{100 * row.accuracy:.2f}"]
+        )
+    commits = ", ".join(sorted(rows.commit.str.rstrip("+").unique()))
+    note = "`python benchmarks/scale.py`, one thread, one seed"
+    return markdown(lines[0], lines[1:]) + f"\n\n{note}; commits {commits}."
+
+
 TABLES = {
     "one update": one_update_table,
     "training": training_table,
@@ -223,6 +244,7 @@ TABLES = {
     "controls": controls_table,
     "network inference": inference_table,
     "neighbours": neighbours_table,
+    "scale": scale_table,
 }
 BEGIN = {name: f"<!-- results: {name} -->" for name in TABLES}
 

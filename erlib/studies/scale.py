@@ -52,8 +52,8 @@ def operations(
 
     With widths :math:`d_0 \dots d_L` and n samples, one update reads the samples L times, and layer
     l needs sums of :math:`n d_{l-1} (d_{l-1} + d_l)` products and a solution of
-    :math:`d_{l-1}^3 / 3`. ``products`` are those of fields and of what is handed down, in single
-    precision. Adam reads the samples once, has three products for each weight but two in the first
+    :math:`d_{l-1}^3 / 3`; each but the first is inverted, in :math:`d_{l-1} d_l` times the smaller
+    of both. ``products`` are those of fields and of what is handed down. Adam reads the samples once, has three products for each weight but two in the first
     layer, and changes all weights at each of n / 128 steps.
 
     >>> once = operations("one update", [784, 1000, 10], 60_000)
@@ -72,6 +72,7 @@ def operations(
         found = {"reading": samples * len(pairs), "products": samples * (upward + downward)}
         found["sums"] = samples * sum(below * (below + above) for below, above in pairs)
         found["solution"] = sum(below**3 / 3 + below**2 * above for below, above in pairs)
+        found["inverse"] = sum(below * above * min(below, above) for below, above in pairs[1:])
     return found | {"deforming": found["reading"] * deformed}
 
 
@@ -124,12 +125,12 @@ def on_machines(
 ) -> dict[str, float]:
     """Seconds of one update by so many machines of one thread: their part, solution, messages.
 
-    What depends on samples is divided; each solves for all layers; the sums travel twice (together
+    What depends on samples is divided; each solves and inverts for itself; the sums travel twice (together
     and back) at `bandwidth` bytes a second.
     """
     counted = pd.Series(operations("one update", sizes, samples))
     each = counted * constants.reindex(counted.index)
-    solution = each.pop("solution")
+    solution = each.pop("solution") + each.pop("inverse")
     travel = 2 * sent("one update", sizes, samples) / bandwidth if machines > 1 else 0.0
     return {"samples": each.sum() / machines, "solution": solution, "messages": travel}
 
