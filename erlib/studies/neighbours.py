@@ -2,7 +2,9 @@
 
 Iterative methods train 784-N-10 (ReLU, with biases; the spiking network has none) from the same
 weights by the same batches, at rates chosen on a sixth of the training images (`tuned`) that
-decline to 0. The smaller experiments are in `neighbours_small`.
+decline to 0. "ER's targets, steps" is sequential ER with a gradient step on the squared distance to
+its targets in place of every regression, in the length that is best for the batch. The smaller
+experiments are in `neighbours_small`.
 """
 
 import functools
@@ -14,12 +16,14 @@ from torch import nn
 
 from .. import baselines, checks
 from ..baselines import backprop, choose, train
+from ..batches import minibatches
 from ..clock import clock
 from ..data.named import Dataset
 from ..er import ER
 from ..network import ERNetwork
 from ..notebook.kept import kept
-from ..sequential import sequential_fit
+from ..sequential import Variant, sequential_fit, variant_fit
+from .sequential_er import gradient_step
 from .training import DIVERGED, Rate, images, named, network, updates_in_a_pass
 
 
@@ -36,6 +40,13 @@ RACE: dict[str, Neighbour] = {
     "one update": Neighbour("target, by the inverse", "regression", "penalty"),
     "sequential ER": Neighbour("target, by the inverse", "regression", "penalty, passes"),
     "joint ER": Neighbour("target, by the transpose", "regression", "penalty, passes"),
+    "ER's targets, steps": Neighbour(
+        "target, by the inverse", "step, of the best length", "passes",
+    ),
+    "FOOF": Neighbour(
+        "gradient", "regression, times a rate", "rate, penalty",
+        ((3.0, 10.0), (10.0, 10.0), (10.0, 30.0), (30.0, 100.0)),
+    ),
     "semi-implicit": Neighbour(
         "target, by the gradient", "regression near the old weights", "rate, proximity",
         ((1.0, 1.0), (3.0, 1.0)),
@@ -85,6 +96,8 @@ def _step(arm: str, net: ERNetwork, rate: Rate, updates: int, seed: int) -> Any:
         return backprop(net, **common)
     if arm == "semi-implicit":
         return baselines.semi_implicit(net, proximity=rate[1], **common)
+    if arm == "FOOF":
+        return baselines.foof(net, ridge=rate[1], **common)
     if arm == "likelihood ratio":
         return baselines.likelihood_ratio(net, copies=COPIES, seed=seed, **common)
     if arm.startswith("forward gradient"):
@@ -117,6 +130,9 @@ def trained_by(
         net.one_update(x, y)
     elif arm == "sequential ER":
         sequential_fit(net, x, y, **common | {"passes": max(1, passes - 1)})
+    elif arm == "ER's targets, steps":
+        settings = common | {"first_update": False}
+        variant_fit(net, x, y, Variant(regression=gradient_step), **settings)
     elif arm == "joint ER":
         maps = [part for layer in net.layers for part in (layer.linear, nn.ReLU())][:-1]
         train(net, x, y, ER(nn.Sequential(*maps), updates=updates).step, **common)  # type: ignore
@@ -125,6 +141,51 @@ def trained_by(
         score = getattr(step, "score", score)
         train(net, x, y, step, **common)
     return Trained(lambda x, y: score(x.flatten(1), y), clock() - begin)
+
+
+#: Units and batches of the spiking network, nearly those of its authors (whose batches are of one).
+SPIKING, FEW = (512, 256), 16
+
+
+@kept
+def spiking(
+    *, dataset: str, rate: float, passes: int, seed: int, samples: int = 0, judged: str = "test",
+    dtype: str = "float32",
+) -> list[dict]:  # fmt: skip
+    """Accuracy of `erlib.baselines.desire` in two hidden layers after each pass, in batches of 16.
+
+    Trained on the first so many `samples` (0: all), tested on the test or, with `judged` "rates",
+    on validation images.
+    """
+    data = images(dataset, dtype, judged)
+    count = samples or len(data.y_train)
+    x, y = data.x_train.flatten(1)[:count], data.y_train[:count]
+    sizes = [x.shape[1], *SPIKING, len(data.classes)]
+    net = ERNetwork.dense(sizes, readout_scale=2**0.5, dtype=x.dtype, seed=seed)
+    each = updates_in_a_pass(len(y), FEW)
+    step: Any = baselines.desire(net, rate=rate, updates=passes * each)
+    rows = []
+    for number, part in enumerate(minibatches(len(y), FEW, passes, seed), start=1):
+        step(x[part], y[part])
+        if number % each == 0:
+            accuracy = step.score(data.x_test.flatten(1), data.y_test)
+            rows.append({"passes": number // each, "rate": rate, "accuracy": accuracy})
+    return rows
+
+
+def spiking_at_best(*, rates: Sequence[float], passes: int, seeds: Sequence[int], **common: Any):
+    """`spiking` at the rate that is best after two passes over 12,000 images, for each seed."""
+
+    def held(rate: float) -> float:
+        few: dict[str, Any] = {"passes": 2, "seed": 0, "samples": 12_000, "judged": "rates"}
+        return spiking(rate=rate, **few, **common)[-1]["accuracy"]
+
+    best = max(rates, key=held)
+    return [
+        {"seed": seed} | row
+        for seed in seeds
+        for row in spiking(rate=best, passes=passes, seed=seed, **common)
+    ]
 
 
 @functools.cache

@@ -33,6 +33,7 @@ MAP: dict[str, tuple[int, int]] = {
     "backpropagation": (1, 0),
     "RIFLE": (1, 0),
     "desire": (2, 0),
+    "ER's targets, steps": (2, 0),
     "Adam": (1, 1),
     "AdaRem, AdaS": (1, 1),
     "FOOF": (1, 2),
@@ -70,22 +71,23 @@ def draw_map(axes: Axes) -> None:
     axes.tick_params(which="both", length=0)
 
 
-def draw_race(axes: Axes, rows: pd.DataFrame, names: bool = True) -> None:
-    """Mean test error of each method, best on top: a dot for equal passes, a ring for equal time.
+def draw_race(axes: Axes, rows: pd.DataFrame) -> None:
+    """Test errors of each method, best on top: dots for equal passes, a ring for equal time.
 
-    Methods that train once in any case (`one update`) and the one whose time is the measure have no
-    ring.
+    A small dot is a network, a large one or a ring the mean. Methods that train once in any case
+    (`one update`) and the one whose time is the measure have no ring.
     """
-    errors = rows.groupby(["arm", "equal"]).error.mean().unstack()
-    errors = errors.sort_values("passes")
-    for place, (arm, found) in enumerate(errors.iterrows()):
-        color = colour(str(arm))
+    means = rows.groupby(["arm", "equal"]).error.mean().unstack().sort_values("passes")
+    for place, (arm, found) in enumerate(means.iterrows()):
+        color, own = colour(str(arm)), rows[rows.arm == arm]
         timed = found.get("seconds", math.nan)
         axes.plot([found["passes"], timed], [place, place], color=color, linewidth=1, zorder=1)
+        each = own[own.equal == "passes"].error
+        axes.plot(each, [place] * len(each), ".", color=color, alpha=0.5, zorder=2)
         axes.plot(found["passes"], place, "o", color=color, markersize=6)
         axes.plot(timed, place, "o", color=color, markerfacecolor="white", markersize=6)
     plots.log_scale(axes, "x")
-    axes.set_yticks(range(len(errors)), errors.index)
+    axes.set_yticks(range(len(means)), means.index)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
 
@@ -98,10 +100,12 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
             "hands down": RACE[arm].hands_down,
             "weights follow by": RACE[arm].weights,
             "is chosen": RACE[arm].chooses,
+            "error, %": f"{found['passes']:.1f}",
+            "in equal time": f"{found['seconds']:.1f}" if found["seconds"] > 0 else "",
         }
-        for arm in ends.index
+        for arm, found in ends.iterrows()
     }
-    return pd.DataFrame(words).T.join(ends.round(1))
+    return pd.DataFrame(words).T
 
 
 def errors(rows: Sequence[dict]) -> dict[str, list[float]]:
@@ -136,17 +140,21 @@ def draw_wave(left: Axes, right: Axes, rows: Sequence[dict]) -> None:
     """What each has learned at the end, with the first seed; and the errors on the way, of all."""
     looks = {"ER": plots.BLUE, "random features": plots.GREY, "gradient descent": plots.YELLOW}
     looks |= {"forward gradient": plots.RED}
+    looks |= {"Adam": plots.LOOKS["Adam"]["color"], "L-BFGS": plots.PINK}
     x, y = wave_points()
     left.plot(x, y, color="0.75", linewidth=5, label="the function")
     updates = max(row["updates"] for row in rows)
-    for arm in ("ER", "gradient descent", "forward gradient"):
+    for arm in ("ER", "Adam", "forward gradient"):
         net = wave_network(20, 0)
         list(wave_updates(net, arm, 1 if arm == "ER" else updates, LEARNERS[arm], seed=0))
         left.plot(x, net(x).detach(), color=looks[arm], linewidth=1.2)
     left.set(xlabel="x", title=f"after one update of ER, {updates} of the others")
     right.set(xlim=(0.8, updates), ylim=(1e-6, 2), xlabel="updates")
     right.set(ylabel="mean square error", xscale="log", yscale="log")
-    table = pd.DataFrame(rows).groupby(["arm", "updates"], as_index=False).error.mean()
+    table = pd.DataFrame(rows)
+    for _, own in table[table.arm == "ER"].groupby("seed"):
+        right.plot(own.updates, own.error, color=looks["ER"], linewidth=0.6, alpha=0.6)
+    table = table.groupby(["arm", "updates"], as_index=False).error.mean()
     styles = {arm: {"color": color} for arm, color in looks.items()}
     plots.lines(right, table, "updates", "error", {arm: arm for arm in looks}, looks=styles)
 
@@ -172,13 +180,38 @@ def draw_threshold(axes: Axes, rows: Sequence[dict]) -> None:
     names = {"Adam": "Adam's units", "ER": "joint ER's units", "random": "random units"}
     colours = {"Adam": plots.RED, "ER": plots.DARK, "random": plots.GREY}
     for place, arm in enumerate(names):
-        found = [row["cost"] / row["least"] for row in rows if row["arm"] == arm]
-        spread = [place + 0.08 * (index % 3 - 1) for index in range(len(found))]
-        axes.plot(found, spread, "o", color=colours[arm], alpha=0.8)
+        found = sorted(row["cost"] / row["least"] for row in rows if row["arm"] == arm)
+        # Those that are nearly equal are drawn one below the other.
+        near = [
+            sum(abs(other - one) < 0.15 for other in found[:at]) for at, one in enumerate(found)
+        ]
+        spread = [place - 0.25 + 0.11 * count for count in near]
+        axes.plot(found, spread, "o", color=colours[arm], alpha=0.8, markersize=4)
     axes.axvline(1, color="0.4", linewidth=0.8)
-    axes.set(xlim=(0, 9), xlabel="cost over the least possible", ylim=(2.5, -0.5))
+    axes.set(xlim=(0, 9), xlabel="cost over the least possible", ylim=(2.5, -0.6))
     axes.set_yticks(range(3), names.values())
     axes.grid(axis="y", visible=False)
+
+
+def draw_undecided(left: Axes, right: Axes, tuned: Sequence[dict], ranks: Sequence[dict]) -> None:
+    """Left, the errors after fine-tuning, a dot a network; right, ranks over generations."""
+    plots.bars(left, errors(tuned), tuning_looks())
+    names = {"random features": "not trained", "ER": "one update", "Adam": "Adam"}
+    table = pd.DataFrame(ranks)
+    for (arm, _), own in table.groupby(["arm", "seed"]):
+        right.plot(own.generation, own["rank"], color=colour(str(arm)), linewidth=0.6, alpha=0.6)
+    means = table.groupby(["arm", "generation"], as_index=False)["rank"].mean()
+    plots.lines(right, means, "generation", "rank", names)
+    right.set(xlim=(0.8, 5.2), ylim=(0, 52), xlabel="generation", xticks=range(1, 6))
+
+
+def draw_spiking(axes: Axes, rows: pd.DataFrame, mark: float) -> None:
+    """Error of the spiking network over passes, a line a seed, and its authors' mark."""
+    for _, own in rows.groupby("seed"):
+        axes.plot(own.passes, own.error, "o-", color=colour("desire"), markersize=4)
+    axes.axhline(mark, color="0.4", linewidth=0.8, linestyle=":")
+    plots.log_scale(axes, "y")
+    plots.label_end(axes, "published, 50 passes", float(rows.passes.max()), mark, "0.4")
 
 
 def draw_filters(dataset: str, filters: int) -> Figure:

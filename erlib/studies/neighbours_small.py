@@ -36,7 +36,8 @@ DRAWS = [1, 3, 10, 30, 100]
 UNITS = ("ER", "Adam", "random")
 #: With the rate of each on `wave`, chosen by trial on five seeds: with twice the rate one of them
 #: is carried away at first.
-LEARNERS = {"ER": 0.0, "random features": 0.0, "gradient descent": 0.1, "forward gradient": 0.03}
+LEARNERS = {"ER": 0.0, "random features": 0.0, "L-BFGS": 1.0, "Adam": 0.1}
+LEARNERS |= {"gradient descent": 0.1, "forward gradient": 0.03}
 RIFLE_RATES = (0.01, 0.03, 0.1)
 TUNING = ["drawn once", "drawn 4 times", "solved once", "solved 4 times"]
 
@@ -89,9 +90,10 @@ def learned_wave(
 ) -> list[dict]:
     """Mean square error of `wave` on [-1, 1] after 1, 2, 3, 6, 10, ... updates with 200 points.
 
-    ``forward gradient`` guesses from one direction in the weights, ``gradient descent`` knows the
-    gradient; both go down the squared error, at a rate that declines to 0. ``ER`` gets ten updates,
-    ``random features`` one, of the readout alone.
+    ``forward gradient`` guesses from one direction in the weights, ``gradient descent`` and Adam
+    know the gradient; they go down the squared error, at a rate that declines to 0. L-BFGS searches
+    along lines and may look at the error several times an update. ``ER`` gets ten updates, ``random
+    features`` one, of the readout alone.
     """
     checks.choice("arm", arm, LEARNERS)
     length = {"ER": 10, "random features": 1}.get(arm, updates)
@@ -115,6 +117,22 @@ def wave_updates(net: ERNetwork, arm: str, updates: int, rate: float, seed: int)
     """The number of updates done, after each."""
     x, y = wave_points()
     guess: Any = None
+    parameters = list(net.parameters())
+    optimiser: Any = torch.optim.SGD(parameters, rate)
+    if arm == "Adam":
+        optimiser = torch.optim.Adam(parameters, rate)
+    elif arm == "L-BFGS":
+        optimiser = torch.optim.LBFGS(
+            parameters, rate, 1, 25, 0.0, 0.0, 50, line_search_fn="strong_wolfe"
+        )
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        with torch.enable_grad():
+            found = (net(x) - y).square().sum(1).mean() / 2
+            found.backward()
+        return found
+
     if arm == "forward gradient":
         settings: dict[str, Any] = {"rate": rate, "loss": "squared", "seed": seed}
         guess = baselines.forward_gradient(net, updates=updates, **settings)
@@ -126,18 +144,10 @@ def wave_updates(net: ERNetwork, arm: str, updates: int, rate: float, seed: int)
         elif guess:
             guess(x, y)
         else:
-            _descend(net, x, y, rate * (1 - (update - 1) / updates))
+            if arm != "L-BFGS":
+                optimiser.param_groups[0]["lr"] = rate * (1 - (update - 1) / updates)
+            optimiser.step(loss)
         yield update
-
-
-def _descend(net: ERNetwork, x: torch.Tensor, y: torch.Tensor, rate: float) -> None:
-    parameters = list(net.parameters())
-    with torch.enable_grad():
-        loss = (net(x) - y).square().sum(1).mean() / 2
-        gradients = torch.autograd.grad(loss, parameters)
-    with torch.no_grad():
-        for parameter, gradient in zip(parameters, gradients):
-            parameter.sub_(rate * gradient)
 
 
 def few_points(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -295,23 +305,29 @@ def _fit_outputs(net: ERNetwork, x: torch.Tensor, target: torch.Tensor, seed: in
 
 #: Rates tried for the small convolutional network; those of AdaS are the first ones.
 CONVOLVED = {"AdaS": (0.01, 0.03, 0.1), "Adam": (0.0015, 0.003, 0.01), "joint ER": (0.0,)}
-FRONT_ENDS = ["no filters", "random patches", "spike timing"]
+FRONT_ENDS = ["no filters", "random patches", "random patches, 0 or 1", "spike timing"]
 
 
 @kept
 def front_end(
     *, arm: str, seed: int, dataset: str, filters: int, size: int, grid: int, seen: int
 ) -> list[dict]:
-    """Test accuracy of a readout of features found without labels, regressed by ER."""
+    """Test accuracy of a readout of features found without labels, regressed by ER.
+
+    Those of spikes are 0 or 1; random patches can be made so: above their median, or not.
+    """
     checks.choice("arm", arm, FRONT_ENDS)
     data = images(dataset, "float32")
     kinds = {"filters": filters, "size": size, "grid": grid, "seed": seed}
     front: nn.Module = nn.Flatten()
-    if arm == "random patches":
+    if arm.startswith("random patches"):
         front = PatchFeatures(data.x_train, **kinds)
     elif arm == "spike timing":
         front = baselines.SpikeFeatures(data.x_train, seen=seen, **kinds)
     x, test = (_in_parts(front, part) for part in (data.x_train, data.x_test))
+    if arm.endswith("0 or 1"):
+        middle = x.median(0).values
+        x, test = ((part > middle).to(x) for part in (x, test))
     net = ERNetwork.dense([x.shape[1], len(data.classes)], hidden_bias=True, seed=seed)
     net.settle(x, data.y_train, updates=1, readout_ridge=1e-3)
     return [{"accuracy": net.score(test, data.y_test), "width": x.shape[1]}]

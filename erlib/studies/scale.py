@@ -53,8 +53,9 @@ def operations(
     With widths :math:`d_0 \dots d_L` and n samples, one update reads the samples L times, and layer
     l needs sums of :math:`n d_{l-1} (d_{l-1} + d_l)` products and a solution of
     :math:`d_{l-1}^3 / 3`; each but the first is inverted, in :math:`d_{l-1} d_l` times the smaller
-    of both. ``products`` are those of fields and of what is handed down. Adam reads the samples once, has three products for each weight but two in the first
-    layer, and changes all weights at each of n / 128 steps.
+    of both. ``products`` are those of fields and of what is handed down. Adam reads the samples
+    once, has three products for each weight but two in the first layer, and changes all weights at
+    each of n / 128 steps.
 
     >>> once = operations("one update", [784, 1000, 10], 60_000)
     >>> f"{once['sums']:.3g} products are summed, {once['solution']:.2g} solve"
@@ -125,8 +126,8 @@ def on_machines(
 ) -> dict[str, float]:
     """Seconds of one update by so many machines of one thread: their part, solution, messages.
 
-    What depends on samples is divided; each solves and inverts for itself; the sums travel twice (together
-    and back) at `bandwidth` bytes a second.
+    What depends on samples is divided; each solves and inverts for itself; the sums travel twice
+    (together and back) at `bandwidth` bytes a second.
     """
     counted = pd.Series(operations("one update", sizes, samples))
     each = counted * constants.reindex(counted.index)

@@ -236,3 +236,16 @@ def test_a_control_that_overflows_is_said_to(tmp_path):
     first, second = map(cells, results_page.controls_table(tmp_path).splitlines()[2:4])
     assert first[5:] == ["10 1", "overflows", "1"]
     assert second[6] == "70.00"
+
+
+def test_scale_table_has_a_row_a_job_and_what_each_added(tmp_path):
+    assert "python benchmarks/scale.py" in results_page.scale_table(tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    head = "what,dataset,method,width,depth,samples,deformed,seed,seconds,start_mib,peak_mib"
+    once = "mnist,one update,1000,1,60000,False,0,7.25,600.0,806.0,0.9599,abc1234+"
+    twice = once.replace("one update", "Adam").replace("False", "True").replace("7.25", "31.6")
+    rows = [f"{head},accuracy,commit", f"width,{once}", f"depth,{once}", f"samples,{twice}"]
+    (tmp_path / "benchmarks/scale.csv").write_text("\n".join(rows), encoding="utf-8")
+    lines = [cells(line) for line in results_page.scale_table(tmp_path).splitlines()[2:4]]
+    assert lines[0] == ["60,000", "1 x 1000", "one update", "7.2", "206", "95.99"]
+    assert lines[1][:4] == ["60,000 deformed", "1 x 1000", "Adam", "32"]
