@@ -28,7 +28,10 @@ class _Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (ValueError, FileNotFoundError) as error:
+        except FileNotFoundError as error:
+            what = f"there is no {error.filename} here" if error.filename else str(error)
+            raise click.UsageError(what, context) from error
+        except ValueError as error:
             raise click.UsageError(str(error), context) from error
         except KeyboardInterrupt:
             sys.exit(130)  # what there is to say has been said
@@ -56,6 +59,13 @@ def main() -> None:
 
 
 main.add_command(data)
+
+
+def _in_a_checkout(file: str) -> None:
+    from ..notebook.paths import ROOT
+
+    if not (ROOT / file).is_file():
+        raise ValueError(f"{file} is not in {ROOT}: this is for a checkout of the companion")
 
 
 _timeout = option("--timeout", type=SECONDS, help="Seconds a cell may take.")
@@ -308,6 +318,7 @@ def results() -> None:
     """Write the published results into the tables of docs/results.md."""
     from . import results_page
 
+    _in_a_checkout("docs/results.md")
     click.echo(f"docs/results.md {'renewed' if results_page.renew() else 'is up to date'}")
 
 
@@ -318,6 +329,7 @@ def claims(page: bool) -> None:
     from ..notebook.paths import ROOT
     from . import claims
 
+    _in_a_checkout("claims.yaml")
     judged = claims.judge()
     if page:
         (ROOT / "docs/claims.md").write_text(claims.as_page(judged), encoding="utf-8")

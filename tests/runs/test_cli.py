@@ -212,3 +212,10 @@ def test_misspelt_name_is_refused_before_any_work(erlib_data, command, monkeypat
     monkeypatch.setattr(datasets, "load", lambda *_, **__: pytest.fail("work was begun"))
     result = erlib_data(command, "digits", "mnsit")
     assert result.exit_code == 2 and "did you mean 'mnist'" in result.output
+
+
+@pytest.mark.parametrize("command", ["claims", "results"])
+def test_maintainers_verbs_say_that_they_want_a_checkout(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    done = CliRunner().invoke(main, [command])
+    assert done.exit_code == 2 and "this is for a checkout of the companion" in done.output
