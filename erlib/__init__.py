@@ -29,7 +29,7 @@ import sys
 import types
 import typing
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Where each public name is; loaded when it is first asked for, so that commands which only start
 #: notebooks do not wait for torch.
