@@ -5,6 +5,7 @@
     python benchmarks/any_module.py long         24 passes of CIFAR-10, three seeds
     python benchmarks/any_module.py ablation     each part of ER taken away, three seeds
     python benchmarks/any_module.py controls     FOOF, and Adam told softer labels: validation, test
+    python benchmarks/any_module.py time         Adam in the seconds of joint ER, CIFAR-10
     python benchmarks/any_module.py speed        a pass of each method, alternating
 
 Validation: the network `small`, 20,000 training images of CIFAR-10 (moved and mirrored anew in
@@ -154,6 +155,23 @@ def controls():
             yield work | {"seed": seed, "method": method, "setting": setting, "value": value}
 
 
+def equal_time():
+    """Adam for as many seconds as eight passes of joint ER take: twice the passes (`speed`)."""
+    work = {"part": "equal time", "data": "cifar10-jpeg", "network": "deeper", "images": 0}
+    for seed in range(3):
+        yield work | {"passes": 16, "seed": seed, "method": "Adam", "setting": "", "value": ""}
+
+
+PLANS = {
+    "validation": validation,
+    "ablation": ablation,
+    "test": test,
+    "long": long,
+    "controls": controls,
+    "time": equal_time,
+}
+
+
 def one(job, file):
     """Train once and add the row to the file."""
     torch.set_num_threads(1)
@@ -242,7 +260,7 @@ def add(file, row, columns):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["validation", "ablation", "test", "long", "speed"])
+    parser.add_argument("what", choices=[*PLANS, "speed"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
@@ -256,8 +274,7 @@ def main():
             known = {tuple(row[name] for name in COLUMNS) for row in csv.DictReader(lines)}
     else:
         file.write_text(",".join(COLUMNS + FOUND) + "\n", encoding="utf-8")
-    jobs = {"validation": validation, "ablation": ablation, "test": test, "long": long}
-    jobs = jobs[options.what]()
+    jobs = PLANS[options.what]()
     missing = [job for job in jobs if tuple(str(job[name]) for name in COLUMNS) not in known]
     with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1) as pool:
         pool.starmap(one, [(job, file) for job in missing], chunksize=1)
