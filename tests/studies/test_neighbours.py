@@ -116,3 +116,12 @@ def test_the_map_has_every_method_of_the_race():
     for arm in set(study.RACE) - {"one update", "sequential ER", "joint ER"}:
         assert arm.split(",")[0] in on_map
     assert isinstance(small.wave_network(3, 0), ERNetwork)
+
+
+def test_the_table_has_a_line_a_method_and_no_number_where_there_is_none():
+    rows = [{"arm": "Adam", "equal": equal, "error": 2.0} for equal in ("passes", "seconds")]
+    rows += [{"arm": "one update", "equal": "passes", "error": error} for error in (1.0, 1.5)]
+    table = drawn.table({"MNIST": pd.DataFrame(rows), "other": pd.DataFrame(rows[:1])})
+    assert [*table.index] == ["one update", "Adam"]
+    assert [*table.loc["one update"]][3:] == ["1.2", "", "", ""]
+    assert [*table.loc["Adam"]][3:] == ["2.0", "2.0", "2.0", ""]
