@@ -167,6 +167,7 @@ def draw_wave(left: Axes, right: Axes, rows: Sequence[dict]) -> None:
         right.plot(own.updates, own.error, color=looks["ER"], linewidth=0.6, alpha=0.6)
     table = table.groupby(["arm", "updates"], as_index=False).error.mean()
     styles = {arm: {"color": color} for arm, color in looks.items()}
+    styles["L-BFGS"] = plots.look("L-BFGS")
     plots.lines(right, table, "updates", "error", {arm: arm for arm in looks}, looks=styles)
 
 
