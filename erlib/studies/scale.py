@@ -147,30 +147,36 @@ def one_update_of(*, dataset: str, width: int, samples: int, seed: int) -> list[
     return [{"accuracy": net.score(data.x_test, data.y_test)}]
 
 
-def draw_costs(axes: Axes, rows: pd.DataFrame, x: str, y: str, names: bool = True) -> None:
+def draw_costs(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     """`y` against `x` for both methods, on logarithmic axes, a dot a measured point."""
-    axes.set(xscale="log", yscale="log")
     for method in METHODS:
         part = rows[rows.method == method].sort_values(x)
-        axes.plot(part[x], part[y], "o-", markersize=4, **LOOKS[method])
-        if names:
-            end = part.iloc[-1]
-            plots.label_end(axes, NAMES[method], end[x], end[y], LOOKS[method]["color"])
+        axes.plot(part[x], part[y], "o-", markersize=4, label=NAMES[method], **LOOKS[method])
+    axes.set(xscale="log")
+    plots.log_scale(axes, "y")
+    if rows[x].max() < 10:
+        axes.set_xticks(sorted({*rows[x]}), sorted({*rows[x]}))
+        axes.set_xticks([], minor=True)
 
 
 def draw_growth(axes: Axes, rows: pd.DataFrame) -> None:
     """Test error against deformed images: one update of each width, and the others of 1,000."""
-    plots.log_scale(axes, "y")
-    axes.set(xscale="log")
     rows = rows[rows.deformed.astype(bool)]
+    ends = []
     for (method, width), part in rows.groupby(["method", "width"]):
         part, once = part.sort_values("samples"), method == "one update"
         strength = {300: 0.45, 1000: 0.7}.get(int(str(width)), 1.0) if once else 1.0
         style = LOOKS[str(method)] | {"alpha": strength}
         axes.plot(part.samples, part.error, "o-", markersize=4, **style)
         name = f"{NAMES[str(method)]}, {width:,} units" if once else NAMES[str(method)]
-        end = part.iloc[-1]
-        plots.label_end(axes, name, end.samples, end.error, style["color"])
+        ends.append((part.error.iloc[-1], part.samples.iloc[-1], name, style["color"]))
+    axes.set(xscale="log")
+    plots.log_scale(axes, "y")
+    below = 0.0
+    for error, samples, name, color in sorted(ends):
+        up = 5 if error < 1.08 * below else 0  # names of nearly equal ends, one above the other
+        plots.label_end(axes, name, samples, error, color, up=up)
+        below = error
 
 
 def draw_processes(axes: Axes, rows: pd.DataFrame) -> None:
@@ -179,9 +185,10 @@ def draw_processes(axes: Axes, rows: pd.DataFrame) -> None:
     pairs = rows[rows.samples == 60_000].pivot_table("seconds", keys, "processes")
     found: dict[str, list[float]] = {}
     for (what, batch, _), ratio in (pairs[1] / pairs[2]).items():
-        name = what if what == "one update" else f"{what}, {batch}"
+        called = {"sequential": "sequential ER"}.get(what, what)
+        name = what if what == "one update" else f"{called}, batches of {batch}"
         found.setdefault(name, []).append(ratio)
-    order = sorted(found, key=lambda name: (name != "one update", name))
+    order = sorted(found, key=lambda name: (name != "one update", "Adam" in name, len(name), name))
     looks = {"one update": LOOKS["one update"]}
     looks |= {n: LOOKS["Adam" if "Adam" in n else "sequential ER"] for n in order[1:]}
     plots.bars(axes, {name: found[name] for name in order}, looks)
