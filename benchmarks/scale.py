@@ -1,12 +1,15 @@
 """What more samples, wider and deeper networks cost ER and Adam, and what more data brings.
 
-    python benchmarks/scale.py [samples] [width] [depth] [--dataset mnist]
+    python benchmarks/scale.py [samples] [width] [depth] [control] [solution] [--dataset mnist]
 
 *samples*: networks with one hidden layer trained on 10,000 to a million images, deformed anew: one
 update of three widths, of 1,000 units with four million, too; sequential ER (its first update and
 one pass) and Adam (one pass), both in batches of 128 and also on the images as they are. *width*:
 one hidden layer of 100 to 16,000 units, one update and a pass of Adam over the images as they are;
-*depth*: one to eight hidden layers of 1,000.
+*depth*: one to eight hidden layers of 1,000. *control*: what one update of 1,000 units on deformed
+images owes to its hidden layer (random features have that as it was drawn), to its penalty, and to
+being one (settled: ten updates of the readout), on upright and on deformed test images.
+*solution*: the solution of a regression alone, by its width.
 
 Each job is a process of one thread. Seconds are those of its processor for the training alone,
 deforming included; memory is the peak of the process, and what it was when its data were there.
@@ -26,11 +29,14 @@ from pathlib import Path
 
 ROWS = Path(__file__).parents[1] / "results/benchmarks/scale.csv"
 GIVEN = ["what", "dataset", "method", "width", "depth", "samples", "deformed", "seed"]
-FOUND = ["seconds", "start_mib", "peak_mib", "accuracy", "commit"]
+FOUND = ["seconds", "start_mib", "peak_mib", "accuracy", "deformed_accuracy", "commit"]
 SAMPLES = [10_000, 100_000, 1_000_000]
 MOST = 4_000_000
 WIDTHS = [100, 300, 1000, 2000, 4000, 8000, 16_000]
 DEPTHS = [1, 2, 4, 8]
+CONTROLS = ["one update", "one update, penalty 0.3", "one update, penalty 0.03"]
+CONTROLS += ["one update, settled", "random features", "random features, settled"]
+SOLUTIONS = [2000, 4000, 8192]
 RATE, BATCH, CHUNK = 0.003, 128, 4096
 
 
@@ -54,6 +60,11 @@ def jobs(parts, dataset, images):
             add("width", method, width)
         for depth in DEPTHS:
             add("depth", method, depth=depth)
+    for method in CONTROLS:
+        for samples in SAMPLES[:2]:
+            add("control", method, samples=samples, deformed=True)
+    for width in SOLUTIONS:
+        add("solution", "solution", width, samples=1)
     known = [dict(zip(GIVEN, job)) for job in found if job[0] in parts]
     return sorted(known, key=lambda job: job["samples"] * job["width"] * job["depth"])
 
@@ -78,17 +89,26 @@ def measure(job):
     data = erlib.load(job["dataset"], dtype=torch.float32)
     x, y, seed = data.x_train, data.y_train, job["seed"]
     sizes = [x[0].numel(), *[job["width"]] * job["depth"], len(data.classes)]
-    once = job["method"] == "one update"
+    once, method = job["method"] not in ("sequential ER", "Adam"), job["method"]
     net = erlib.ERNetwork.dense(sizes, hidden_bias=not once, seed=seed)
     size, samples = CHUNK if once else BATCH, job["samples"]
     if job["deformed"]:
         stream = Deformed(x, y, samples, size, change=deformations, seed=seed)
     else:
         stream = Arrays(x[:samples], y[:samples], size, seed=seed)
+    if method == "solution":
+        moments = solvable(job["width"], len(data.classes))
     start, begin = peak(), time.process_time()
-    if once:
-        streamed.one_update(net, stream)
-    elif job["method"] == "sequential ER":
+    if method == "solution":
+        moments.solve(1e-5)
+    elif method.startswith("random features"):
+        streamed.settle(net, stream, updates=10 if "settled" in method else 1)
+    elif once:
+        ridge = float(method.partition("penalty ")[2] or 3.0)
+        streamed.one_update(net, stream, ridge=ridge)
+        if "settled" in method:
+            streamed.settle(net, stream, updates=10)
+    elif method == "sequential ER":
         streamed.sequential_fit(net, stream, passes=1)
     else:
         step = backprop(net, rate=RATE, updates=len(stream))
@@ -97,7 +117,22 @@ def measure(job):
     seconds = time.process_time() - begin
     found = {"seconds": seconds, "start_mib": start, "peak_mib": peak()}
     found["accuracy"] = net.score(data.x_test, data.y_test)
+    new = deformations(seed=1)(data.x_test)
+    found["deformed_accuracy"] = net.score(new, data.y_test)
     print("found", json.dumps(found))
+
+
+def solvable(width, classes):
+    """Sums of twice as many random samples as inputs."""
+    import torch
+
+    import erlib
+
+    moments, random = erlib.Moments(), torch.Generator().manual_seed(0)
+    for _ in range(2):
+        x = torch.randn(width, width, generator=random)
+        moments.add(x, torch.randn(width, classes, generator=random))
+    return moments
 
 
 def commit():
