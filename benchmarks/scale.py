@@ -8,8 +8,8 @@ one pass) and Adam (one pass), both in batches of 128 and also on the images as 
 one hidden layer of 100 to 16,000 units, one update and a pass of Adam over the images as they are;
 *depth*: one to eight hidden layers of 1,000. *control*: what one update of 1,000 units on deformed
 images owes to its hidden layer (random features have that as it was drawn), to its penalty, and to
-being one (settled: ten updates of the readout), on upright and on deformed test images.
-*solution*: the solution of a regression alone, by its width.
+being one (settled: ten updates of the readout; sequential ER and Adam beside it), on upright and on
+deformed test images. *solution*: the solution of a regression alone, by its width.
 
 Each job is a process of one thread. Seconds are those of its processor for the training alone,
 deforming included; memory is the peak of the process, and what it was when its data were there.
@@ -36,6 +36,7 @@ WIDTHS = [100, 300, 1000, 2000, 4000, 8000, 16_000]
 DEPTHS = [1, 2, 4, 8]
 CONTROLS = ["one update", "one update, penalty 0.3", "one update, penalty 0.03"]
 CONTROLS += ["one update, settled", "random features", "random features, settled"]
+CONTROLS += ["sequential ER", "Adam"]
 SOLUTIONS = [2000, 4000, 8192]
 RATE, BATCH, CHUNK = 0.003, 128, 4096
 

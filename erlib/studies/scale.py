@@ -99,16 +99,22 @@ def sent(method: str, sizes: Sequence[int], samples: float, batch: int = BATCH) 
 
 
 def _counted(rows: pd.DataFrame, method: str) -> pd.DataFrame:
-    given = rows[["width", "depth", "samples", "deformed"]].itertuples(index=False)
-    return pd.DataFrame(
-        [operations(method, sizes_of(w, depth), n, bool(made)) for w, depth, n, made in given],
-        index=rows.index,
-    )
+    given = rows[["method", "width", "depth", "samples", "deformed"]].itertuples(index=False)
+    counted = [
+        {"solution": operations(method, [width, CLASSES], 0)["solution"]}
+        if what == "solution"
+        else operations(method, sizes_of(width, depth), n, bool(made))
+        for what, width, depth, n, made in given
+    ]
+    return pd.DataFrame(counted, index=rows.index).fillna(0.0)
 
 
 def fitted(rows: pd.DataFrame, method: str) -> pd.Series:
-    """Seconds for each kind of operation, none below 0, of least squares of relative errors."""
-    rows = rows[rows.method == method]
+    """Seconds for each kind of operation, none below 0, of least squares of relative errors.
+
+    Those of solutions alone (method "solution") belong to one update.
+    """
+    rows = rows[rows.method.isin([method, *["solution"] * (method == "one update")])]
     counted = _counted(rows, method)
     largest = counted.max()
     relative = (counted / largest).div(rows.seconds, axis=0)
@@ -159,36 +165,81 @@ def draw_costs(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
         axes.set_xticks([], minor=True)
 
 
-def draw_growth(axes: Axes, rows: pd.DataFrame) -> None:
-    """Test error against deformed images: one update of each width, and the others of 1,000."""
+def draw_growth(axes: Axes, rows: pd.DataFrame, x: str, names: bool = True) -> None:
+    """Test error against deformed images or seconds (`x`): one update of each width, and the others
+    of 1,000 units."""
     rows = rows[rows.deformed.astype(bool)]
     ends = []
     for (method, width), part in rows.groupby(["method", "width"]):
         part, once = part.sort_values("samples"), method == "one update"
         strength = {300: 0.45, 1000: 0.7}.get(int(str(width)), 1.0) if once else 1.0
         style = LOOKS[str(method)] | {"alpha": strength}
-        axes.plot(part.samples, part.error, "o-", markersize=4, **style)
-        name = f"{NAMES[str(method)]}, {width:,} units" if once else NAMES[str(method)]
-        ends.append((part.error.iloc[-1], part.samples.iloc[-1], name, style["color"]))
+        axes.plot(part[x], part.error, "o-", markersize=4, **style)
+        name = f"{NAMES[str(method)]}, {width:,} units"
+        ends.append((part.error.iloc[-1], part[x].iloc[-1], name, style["color"]))
     axes.set(xscale="log")
     plots.log_scale(axes, "y")
     below = 0.0
-    for error, samples, name, color in sorted(ends):
+    for error, end, name, color in sorted(ends) if names else []:
         up = 5 if error < 1.08 * below else 0  # names of nearly equal ends, one above the other
-        plots.label_end(axes, name, samples, error, color, up=up)
+        plots.label_end(axes, name, end, error, color, up=up)
         below = error
+
+
+CONTROLS = {
+    "random features": "random, readout regressed",
+    "random features, settled": "random, readout settled",
+    "one update": "one update",
+    "one update, penalty 0.3": "a tenth of the penalty",
+    "one update, penalty 0.03": "a hundredth",
+    "one update, settled": "one update, readout settled",
+    "sequential ER": "sequential ER",
+    "Adam": "Adam",
+}
+
+
+def draw_controls(left: Axes, right: Axes, rows: pd.DataFrame) -> None:
+    """Test errors of what one update is made of, for few and for many deformed images.
+
+    A dot for the fewest, a ring for the most; left on upright test images, right on deformed ones.
+    """
+    rows = rows.assign(changed=100 * (1 - rows.deformed_accuracy))
+    for axes, column in ((left, "error"), (right, "changed")):
+        for place, method in enumerate(CONTROLS):
+            own = rows[rows.method == method].sort_values("samples")
+            looks = LOOKS.get(method, LOOKS["one update"])
+            color = plots.GREY if "random" in method else looks["color"]
+            axes.plot(own[column], [place] * len(own), color=color, linewidth=1, zorder=1)
+            axes.plot(own[column].iloc[0], place, "o", color=color)
+            axes.plot(own[column].iloc[-1], place, "o", color=color, markerfacecolor="white")
+        axes.set_yticks(range(len(CONTROLS)), CONTROLS.values())
+        axes.set_ylim(len(CONTROLS) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+
+
+def pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Seconds by one and by two processes, a row a pair of runs, and what each process sends (MB).
+
+    ``name`` is the method with the size of its batches. Nothing is counted for sequential ER, whose
+    messages are of many kinds.
+    """
+    keys = ["what", "batch", "repeat"]
+    found = rows[rows.samples == 60_000].pivot_table("seconds", keys, "processes").reset_index()
+    names, megabytes = [], []
+    for what, batch in zip(found["what"], found["batch"]):
+        called = {"sequential": "sequential ER"}.get(what, what)
+        names.append(called if what == "one update" else f"{called}, batches of {batch:,}")
+        size = sent(what, sizes_of(2000), 60_000, batch) / 1e6
+        megabytes.append(None if what == "sequential" else size)
+    found = found.rename(columns={1: "one", 2: "two"}).assign(name=names, sent=megabytes)
+    order = found["what"].map({"one update": 0, "sequential": 1, "Adam": 2})
+    return found.assign(order=order).sort_values(["order", "batch"], ignore_index=True)
 
 
 def draw_processes(axes: Axes, rows: pd.DataFrame) -> None:
     """How many times as fast two processes are as one, a dot a pair of runs."""
-    keys = ["what", "batch", "repeat"]
-    pairs = rows[rows.samples == 60_000].pivot_table("seconds", keys, "processes")
-    found: dict[str, list[float]] = {}
-    for (what, batch, _), ratio in (pairs[1] / pairs[2]).items():
-        called = {"sequential": "sequential ER"}.get(what, what)
-        name = what if what == "one update" else f"{called}, batches of {batch}"
-        found.setdefault(name, []).append(ratio)
-    order = sorted(found, key=lambda name: (name != "one update", "Adam" in name, len(name), name))
-    looks = {"one update": LOOKS["one update"]}
-    looks |= {n: LOOKS["Adam" if "Adam" in n else "sequential ER"] for n in order[1:]}
-    plots.bars(axes, {name: found[name] for name in order}, looks)
+    found = pairs(rows)
+    ratios = (found.one / found.two).groupby(found.name, sort=False).apply(list)
+    kinds = found.drop_duplicates("name").set_index("name").what
+    looks = {"one update": "one update", "sequential": "sequential ER", "Adam": "Adam"}
+    plots.bars(axes, dict(ratios), {name: LOOKS[looks[kind]] for name, kind in kinds.items()})

@@ -59,6 +59,13 @@ def test_fitted_constants_are_those_that_made_the_seconds(rows):
     assert found["deforming"] == pytest.approx(7e-5) and found["sums"] == pytest.approx(4e-11)
 
 
+def test_a_solution_alone_tells_its_constant(rows):
+    alone = {"method": "solution", "width": 400, "depth": 1, "samples": 1, "deformed": False}
+    count = 400**3 / 3 + 400**2 * 10
+    found = study.fitted(pd.DataFrame([alone | {"seconds": 3.0}]), "one update")
+    assert found["solution"] == pytest.approx(3 / count)
+
+
 def test_machines_share_the_samples_and_not_the_solution(rows):
     kinds = study.operations("one update", SIZES, 1)
     constants = pd.Series(1e-9, kinds)
@@ -80,3 +87,19 @@ def test_measured_rows_say_what_was_varied():
     assert study.measured("width").depth.eq(1).all()
     assert study.measured("depth").depth.nunique() > 2
     assert study.measured("samples").added.min() >= 1
+
+
+def test_pairs_are_in_order_and_say_what_is_sent():
+    rows = pd.DataFrame(
+        [
+            {"what": what, "batch": batch, "repeat": 0, "processes": count, "seconds": 6.0 / count}
+            for what in ("Adam", "one update", "sequential")
+            for batch in (128, 512)
+            for count in (1, 2)
+            if what != "one update" or batch == 512
+        ]
+    ).assign(samples=60_000)
+    found = study.pairs(rows)
+    assert found.name[0] == "one update" and found.name[1] == "sequential ER, batches of 128"
+    assert found.one.eq(6).all() and found.two.eq(3).all()
+    assert found.sent[3] == pytest.approx(4 * found.sent[4]) and found.sent[1:3].isna().all()
