@@ -124,7 +124,8 @@ def fitted(rows: pd.DataFrame, method: str) -> pd.Series:
 
 def predicted(rows: pd.DataFrame, method: str, constants: pd.Series) -> pd.Series:
     """Seconds of one thread by the cost model, for rows as those of `measured`."""
-    return _counted(rows, method) @ constants
+    counted = _counted(rows, method).reindex(columns=constants.index, fill_value=0.0)
+    return counted @ constants
 
 
 def on_machines(
