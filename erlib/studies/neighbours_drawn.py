@@ -207,7 +207,8 @@ def draw_threshold(axes: Axes, rows: Sequence[dict]) -> None:
 
 def draw_undecided(left: Axes, right: Axes, tuned: Sequence[dict], ranks: Sequence[dict]) -> None:
     """Left, the errors after fine-tuning, a dot a network; right, ranks over generations."""
-    plots.bars(left, errors(tuned), tuning_looks())
+    wrong: dict[str, Sequence[float]] = {**errors(tuned)}
+    plots.bars(left, wrong, tuning_looks())
     names = {"random features": "not trained", "ER": "one update", "Adam": "Adam"}
     table = pd.DataFrame(ranks)
     for (arm, _), own in table.groupby(["arm", "seed"]):
