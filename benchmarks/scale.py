@@ -7,8 +7,8 @@ update of three widths, of 1,000 units with four million, too; sequential ER (it
 one pass) and Adam (one pass), both in batches of 128 and also on the images as they are. *width*:
 one hidden layer of 100 to 16,000 units, one update and a pass of Adam over the images as they are;
 *depth*: one to eight hidden layers of 1,000. *control*: what one update of 1,000 units on deformed
-images owes to its hidden layer (random features have that as it was drawn), to its penalty, and to
-being one (settled: ten updates of the readout; sequential ER and Adam beside it), on upright and on
+images owes to its hidden layer (random features have that as it was drawn; shuffled labels are those
+of the hidden layer alone), to its penalty, and to being one (settled: ten updates of the readout; sequential ER and Adam beside it), on upright and on
 deformed test images. *solution*: the solution of a regression alone, by its width.
 
 Each job is a process of one thread. Seconds are those of its processor for the training alone,
@@ -36,7 +36,8 @@ WIDTHS = [100, 300, 1000, 2000, 4000, 8000, 16_000]
 DEPTHS = [1, 2, 4, 8]
 CONTROLS = ["one update", "one update, penalty 0.3", "one update, penalty 0.03"]
 CONTROLS += ["one update, settled", "random features", "random features, settled"]
-CONTROLS += ["sequential ER", "Adam"]
+CONTROLS += ["sequential ER", "Adam", "one update, penalty 30", "one update, shuffled labels"]
+CONTROLS += ["three updates"]
 SOLUTIONS = [2000, 4000, 8192]
 RATE, BATCH, CHUNK = 0.003, 128, 4096
 
@@ -97,6 +98,9 @@ def measure(job):
         stream = Deformed(x, y, samples, size, change=deformations, seed=seed)
     else:
         stream = Arrays(x[:samples], y[:samples], size, seed=seed)
+    if "shuffled" in method:
+        order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+        shuffled = Deformed(x, y[order], samples, size, change=deformations, seed=seed)
     if method == "solution":
         moments = solvable(job["width"], len(data.classes))
     start, begin = peak(), time.process_time()
@@ -106,9 +110,10 @@ def measure(job):
         streamed.settle(net, stream, updates=10 if "settled" in method else 1)
     elif once:
         ridge = float(method.partition("penalty ")[2] or 3.0)
-        streamed.one_update(net, stream, ridge=ridge)
-        if "settled" in method:
-            streamed.settle(net, stream, updates=10)
+        for _ in range(3 if method == "three updates" else 1):
+            streamed.one_update(net, shuffled if "shuffled" in method else stream, ridge=ridge)
+        if "settled" in method or "shuffled" in method:
+            streamed.settle(net, stream, updates=10 if "settled" in method else 1)
     elif method == "sequential ER":
         streamed.sequential_fit(net, stream, passes=1)
     else:

@@ -129,18 +129,29 @@ def predicted(rows: pd.DataFrame, method: str, constants: pd.Series) -> pd.Serie
 
 
 def on_machines(
-    constants: pd.Series, sizes: Sequence[int], samples: float, machines: int, bandwidth: float
+    constants: pd.Series,
+    sizes: Sequence[int],
+    samples: float,
+    machines: int,
+    *,
+    bandwidth: float,
+    batch: int | None = None,
 ) -> dict[str, float]:
-    """Seconds of one update by so many machines of one thread: their part, solution, messages.
+    """Seconds by so many machines of one thread: of one update, or with a `batch` of Adam's pass.
 
-    What depends on samples is divided; each solves and inverts for itself; the sums travel twice
-    (together and back) at `bandwidth` bytes a second.
+    What depends on samples is divided. Each solves and inverts for itself (``solution``), and so
+    are Adam's steps. Sums, or the gradients of each batch, travel twice (together and back) at
+    `bandwidth` bytes a second.
     """
-    counted = pd.Series(operations("one update", sizes, samples))
+    method = "one update" if batch is None else "Adam"
+    counted = pd.Series(operations(method, sizes, samples))
     each = counted * constants.reindex(counted.index)
-    solution = each.pop("solution") + each.pop("inverse")
-    travel = 2 * sent("one update", sizes, samples) / bandwidth if machines > 1 else 0.0
-    return {"samples": each.sum() / machines, "solution": solution, "messages": travel}
+    if batch is None:
+        alone = each.pop("solution") + each.pop("inverse")
+    else:
+        alone = each.pop("steps") * BATCH / batch
+    travel = 2 * sent(method, sizes, samples, batch or BATCH) / bandwidth if machines > 1 else 0.0
+    return {"samples": each.sum() / machines, "solution": alone, "messages": travel}
 
 
 @kept
@@ -190,9 +201,11 @@ def draw_growth(axes: Axes, rows: pd.DataFrame, x: str, names: bool = True) -> N
 CONTROLS = {
     "random features": "random, readout regressed",
     "random features, settled": "random, readout settled",
+    "one update, shuffled labels": "told shuffled labels",
     "one update": "one update",
-    "one update, penalty 0.3": "a tenth of the penalty",
-    "one update, penalty 0.03": "a hundredth",
+    "one update, penalty 30": "ten times the penalty",
+    "one update, penalty 0.3": "a tenth of it",
+    "three updates": "three updates",
     "one update, settled": "one update, readout settled",
     "sequential ER": "sequential ER",
     "Adam": "Adam",

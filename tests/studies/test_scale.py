@@ -69,7 +69,7 @@ def test_a_solution_alone_tells_its_constant(rows):
 def test_machines_share_the_samples_and_not_the_solution(rows):
     kinds = study.operations("one update", SIZES, 1)
     constants = pd.Series(1e-9, kinds)
-    one, many = (study.on_machines(constants, SIZES, 1000, k, 1e6) for k in (1, 10))
+    one, many = (study.on_machines(constants, SIZES, 1000, k, bandwidth=1e6) for k in (1, 10))
     whole = 1e-9 * sum(study.operations("one update", SIZES, 1000).values())
     assert sum(one.values()) == pytest.approx(whole) and one["messages"] == 0
     assert many["samples"] == pytest.approx(one["samples"] / 10)
@@ -103,3 +103,13 @@ def test_pairs_are_in_order_and_say_what_is_sent():
     assert found.name[0] == "one update" and found.name[1] == "sequential ER, batches of 128"
     assert found.one.eq(6).all() and found.two.eq(3).all()
     assert found.sent[3] == pytest.approx(4 * found.sent[4]) and found.sent[1:3].isna().all()
+
+
+def test_adam_on_machines_sends_its_gradients_for_each_batch():
+    constants = pd.Series(1e-9, study.operations("Adam", SIZES, 1))
+    few, many = (
+        study.on_machines(constants, SIZES, 1000, 4, bandwidth=1e6, batch=b) for b in (10, 100)
+    )
+    assert few["messages"] == pytest.approx(10 * many["messages"])
+    assert few["solution"] == pytest.approx(10 * many["solution"])
+    assert few["samples"] == many["samples"]
