@@ -7,9 +7,10 @@ update of three widths, of 1,000 units with four million, too; sequential ER (it
 one pass) and Adam (one pass), both in batches of 128 and also on the images as they are. *width*:
 one hidden layer of 100 to 16,000 units, one update and a pass of Adam over the images as they are;
 *depth*: one to eight hidden layers of 1,000. *control*: what one update of 1,000 units on deformed
-images owes to its hidden layer (random features have that as it was drawn; shuffled labels are those
-of the hidden layer alone), to its penalty, and to being one (settled: ten updates of the readout; sequential ER and Adam beside it), on upright and on
-deformed test images. *solution*: the solution of a regression alone, by its width.
+images owes to its hidden layer (random features have that as it was drawn; with shuffled labels it
+alone was told these), to its penalty, and to being one (three; settled: ten updates of the readout;
+sequential ER and Adam beside it), on upright and on deformed test images. *solution*: the solution
+of a regression alone, by its width.
 
 Each job is a process of one thread. Seconds are those of its processor for the training alone,
 deforming included; memory is the peak of the process, and what it was when its data were there.
