@@ -60,6 +60,11 @@ def address():
         server.shutdown()
 
 
+def is_fault(asked):
+    """Whether a request failed by itself: the tab leaves a page before its icon is there."""
+    return asked.failure != "net::ERR_ABORTED"
+
+
 class Browser:
     """A tab, what went wrong in it, and the pages that it has looked at."""
 
@@ -69,7 +74,7 @@ class Browser:
         tab.on("pageerror", lambda error: self.note(True, str(error)))
         tab.on("request", lambda asked: self.note(self.is_elsewhere(asked.url), asked.url))
         tab.on("response", lambda got: self.note(got.status >= 400, f"{got.status} {got.url}"))
-        tab.on("requestfailed", lambda asked: self.note(True, f"failed: {asked.url}"))
+        tab.on("requestfailed", lambda asked: self.note(is_fault(asked), f"failed: {asked.url}"))
 
     def note(self, is_wrong, what):
         if is_wrong:
