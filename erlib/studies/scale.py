@@ -1,6 +1,6 @@
 """What ER and Adam cost on more samples, wider and deeper networks, more machines: notebook 12.
 
-A cost model counts operations, memory and what is sent (`operations`, `memory`, `sent`); `fitted`
+A cost model counts operations and what is sent (`operations`, `sent`); `fitted`
 finds its constants, seconds for each operation, from the rows of ``benchmarks/scale.py``.
 """
 
@@ -75,11 +75,6 @@ def operations(
         found["solution"] = sum(below**3 / 3 + below**2 * above for below, above in pairs)
         found["inverse"] = sum(below * above * min(below, above) for below, above in pairs[1:])
     return found | {"deforming": found["reading"] * deformed}
-
-
-def memory(sizes: Sequence[int]) -> float:
-    """MiB of the sums of one update's widest layer, in float64: (d + 1) (d + 1 + d') numbers."""
-    return max((d + 1) * (d + 1 + above) for d, above in itertools.pairwise(sizes)) / 2**17
 
 
 def sent(method: str, sizes: Sequence[int], samples: float, batch: int = BATCH) -> float:
