@@ -491,7 +491,7 @@ def full_curves() -> pd.DataFrame:
     CIFAR-10 is with all images changed in every pass, and has joint ER and its Adam beside it.
     """
     tables = []
-    for data, run in {"MNIST": "", "Fashion-MNIST": ".fashion_mnist_more"}.items():
+    for data, run in {"MNIST": "", "Fashion-MNIST": ".fashion_mnist"}.items():
         table = published(f"07_convolution{run}.curves").query("kind == 'deep' and passes > 0.1")
         tables.append(table.assign(data=data))
     older = published("07_convolution.cifar10.curves").query("kind == 'deep' and passes > 0.9")
@@ -509,7 +509,7 @@ def full_fits() -> pd.DataFrame:
     validation split. ``changed``: all images, changed in each of 24 passes, deeper network; others
     are the test images; joint ER's training error is that of 5,000 images.
     """
-    fit = published("07_convolution.cifar10_more.fit")
+    fit = published("07_convolution.cifar10.fit")
     plain = fit[(fit.arm == "Adam") | ((fit.ridge == 1) & (fit.code == 0.8))].copy()
     plain["arm"] = plain.arm.str.removesuffix(", tuned")
     long = published("benchmarks/cifar10_long").query("part == 'test'").assign(seeds=1)

@@ -380,12 +380,12 @@ def everything(
 ) -> dict[str, list[dict]]:
     """All of notebook 04, a table each: by width, depth, going on, front end, scale and choices.
 
-    `common` is the data set and its dtype; everything but the comparison of widths is done at one
-    `width`, with the first `few_seeds` seeds.
+    `common` is the data set and its dtype; everything but the comparison of `widths` is done with
+    the first `few_seeds` seeds, and all but that of wide layers at one `width`.
     """
     few: dict = {"seed": seeds[:few_seeds], "width": width, **common}
     rows = over(compared, width=widths, seed=seeds, **common)
-    rows += over(compared, width=wide_widths, seed=seeds, names=WIDE, **common)
+    rows += over(compared, width=wide_widths, seed=few["seed"], names=WIDE, **common)
     if widest:
         rows += over(compared, width=[widest], seed=seeds[:1], names=WIDE, **common)
     tables = {"accuracy": rows, "depth": over(at_depth, depth=depths, **few)}
@@ -393,7 +393,7 @@ def everything(
     tables["passes"] = over(in_passes, passes=passes, **few)
     arms = ["patches", "Gaussian filters", "receptive fields"]
     sizes = {"filters": filters, "units": units}
-    tables["front_end"] = over(on_front_end, arm=arms, seed=seeds, **sizes, **common)
+    tables["front_end"] = over(on_front_end, arm=arms, seed=few["seed"], **sizes, **common)
     tables["scale"] = over(at_scale, scale=[1e-4, 1e-2, 0.1, 1.0, 10.0], **few)
     tables["choices"] = [
         {"choice": choice} | row

@@ -9,7 +9,6 @@ from erlib.notebook.tables import gains, mean_interval, percent, select
 README = " ".join((paths.ROOT / "README.md").read_text("utf-8").split())
 RESULTS = " ".join((paths.ROOT / "docs/results.md").read_text("utf-8").split())
 CONVOLUTION = ("07_convolution", "07_convolution.fashion_mnist", "07_convolution.cifar10")
-MORE = "07_convolution.fashion_mnist_more"
 
 
 def table(name):
@@ -50,8 +49,8 @@ def test_second_layer(run):
 
 
 def test_91_of_fashion_mnist():
-    small, deep = (last(f"{MORE}.curves", kind=kind) for kind in ("small", "deep"))
-    fixed = table(f"{MORE}.second_layer")
+    small, deep = (last("07_convolution.fashion_mnist.curves", kind=kind) for kind in ("small", "deep"))
+    fixed = table("07_convolution.fashion_mnist.second_layer")
     for name, rows in (("deep network", deep), ("512 fixed filters", fixed)):
         shown = percent(accuracies(rows, arm="sequential ER"), digits=2)
         assert f"{name} ({shown})" in RESULTS
