@@ -49,8 +49,9 @@ def test_second_layer(run):
 
 
 def test_91_of_fashion_mnist():
-    small, deep = (last("07_convolution.fashion_mnist.curves", kind=kind) for kind in ("small", "deep"))
-    fixed = table("07_convolution.fashion_mnist.second_layer")
+    run = "07_convolution.fashion_mnist"
+    small, deep = (last(f"{run}.curves", kind=kind) for kind in ("small", "deep"))
+    fixed = table(f"{run}.second_layer")
     for name, rows in (("deep network", deep), ("512 fixed filters", fixed)):
         shown = percent(accuracies(rows, arm="sequential ER"), digits=2)
         assert f"{name} ({shown})" in RESULTS
