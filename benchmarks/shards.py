@@ -3,11 +3,11 @@
     python benchmarks/shards.py processes [--dataset mnist] [--width 2000] [--repeats 3]
     python benchmarks/shards.py samples [--dataset mnist] [--width 1000] [--samples 100000 1000000]
 
-*processes*: one update, and a pass of sequential ER (with its first update) and of Adam in batches
-of several sizes, by one process of one thread and by two of one thread each, in turn; the ratio of
-their seconds is taken pair by pair. Seconds are those of the training alone: processes have started
-and data are in memory. Of the two, the slower one's; so with the seconds of a core that it used,
-which other work on the machine changes less.
+*processes*: one update, and a pass of sequential ER (with its first update, and its batches alone)
+and of Adam in batches of several sizes, by one process of one thread and by two of one thread each,
+in turn; the ratio of their seconds is taken pair by pair. Seconds are those of the training alone:
+processes have started and data are in memory. Of the two, the slower one's; so with the seconds of
+a core that it used, which other work on the machine changes less.
 
 *samples*: one update from images of the data set deformed anew, as many as asked for, and peak
 memory: that of the process at the end, and when its data were there.
@@ -29,6 +29,7 @@ from pathlib import Path
 ROWS = Path(__file__).parents[1] / "results/benchmarks/shards.csv"
 FIELDS = "what dataset width batch samples processes repeat seconds cpu_seconds start_mib peak_mib"
 FIELDS += " accuracy"
+METHODS = ["one update", "sequential", "sequential, batches alone", "Adam"]
 
 
 def peak():
@@ -59,8 +60,10 @@ def measure(job):
         start, samples = peak(), job["samples"] or len(x)
         shards.exchanged(None)  # all are ready
         begin, cpu = time.perf_counter(), time.process_time()
-        if job["what"] == "sequential":
-            streamed.sequential_fit(net, Arrays(x, y, job["batch"], seed=0, part=part), passes=1)
+        if job["what"].startswith("sequential"):
+            stream = Arrays(x, y, job["batch"], seed=0, part=part)
+            first = job["what"] == "sequential"
+            streamed.sequential_fit(net, stream, passes=1, first_update=first)
         elif job["what"] == "Adam":
             adam(net, Arrays(x, y, job["batch"], seed=0, part=part))
         elif job["samples"]:
@@ -131,6 +134,7 @@ def main():
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--width", type=int)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512, 2048])
     parser.add_argument("--samples", type=int, nargs="+", default=[10**5, 10**6])
     parser.add_argument("--images", type=int, help="train on the first so many only")
@@ -153,11 +157,10 @@ def main():
             )
         return
     job["width"] = options.width or 2000
-    jobs = [{"what": "one update", "batch": 4096}]
-    jobs += [
+    jobs = [
         {"what": what, "batch": batch}
-        for what in ("sequential", "Adam")
-        for batch in options.batches
+        for what in options.methods
+        for batch in ([4096] if what == "one update" else options.batches)
     ]
     for each in jobs:
         ratios = []
