@@ -29,7 +29,7 @@ lint: $(INSTALLED) ## check style, layout and types
 test: $(INSTALLED) ## run all tests, and all notebooks against their stored outputs
 	$(BIN)/pytest
 
-full: $(INSTALLED) ## run all notebooks on the full data sets, into a new folder (hours)
+full: $(INSTALLED) ## run all notebooks by the full profile, into a new folder (hours)
 	$(BIN)/erlib run --profile full
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab

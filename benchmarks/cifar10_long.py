@@ -2,7 +2,7 @@
 
     python benchmarks/cifar10_long.py [--passes 24] [--device cuda] [--output results/benchmarks]
 
-Notebook 05 ends after eight passes, where sequential ER knows its training images by heart and is
+Notebook 07 ends after eight passes, where sequential ER knows its training images by heart and is
 behind Adam. Here both train the deeper network of 07 several times as long, every batch moved and
 mirrored anew. First each method's one number is chosen on a validation split (5/6 of the training
 images, first seed, as many passes): the penalty of ER, the rate of Adam. Then each runs with all
@@ -33,7 +33,7 @@ from erlib.convolutional import convolutional
 from erlib.notebook.tables import markdown, percent
 from erlib.sequential import sequential_fit
 
-FROZEN = 1.0  # the penalty of notebook 05
+FROZEN = 1.0  # the penalty of notebook 07
 TRIED = {"sequential ER": [0.3, FROZEN, 3.0, 10.0], "Adam": [0.0005, 0.0015, 0.005]}
 COLUMNS = ["data", "channels", "part", "method", "setting", "passes", "seed"]
 FOUND = ["training", "accuracy", "seconds", "gpu", "torch"]

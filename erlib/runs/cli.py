@@ -163,7 +163,7 @@ def sweep(
     erlib collect FOLDER.
 
     \b
-    erlib sweep 3 --grid widths=50,100 --grid seeds=0:10 --jobs 2
+    erlib sweep 4 --grid widths=50,100 --grid seeds=0:10 --jobs 2
     """
     from . import batch, plan, sweep
 

@@ -6,6 +6,7 @@ finds its constants, seconds for each operation, from the rows of ``benchmarks/s
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -210,7 +211,7 @@ CONTROLS = {
 def draw_controls(left: Axes, right: Axes, rows: pd.DataFrame) -> None:
     """Test errors of what one update is made of, for few and for many deformed images.
 
-    A dot for the fewest, a ring for the most; left on upright test images, right on deformed ones.
+    An arrow from the fewest to the most; left on upright test images, right on deformed ones.
     """
     rows = rows.assign(changed=100 * (1 - rows.deformed_accuracy))
     for axes, column in ((left, "error"), (right, "changed")):
@@ -218,30 +219,39 @@ def draw_controls(left: Axes, right: Axes, rows: pd.DataFrame) -> None:
             own = rows[rows.method == method].sort_values("samples")
             looks = LOOKS.get(method, LOOKS["one update"])
             color = plots.GREY if "random" in method else looks["color"]
-            axes.plot(own[column], [place] * len(own), color=color, linewidth=1, zorder=1)
-            axes.plot(own[column].iloc[0], place, "o", color=color)
-            axes.plot(own[column].iloc[-1], place, "o", color=color, markerfacecolor="white")
+            few, many = own[column].iloc[0], own[column].iloc[-1]
+            arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": color, "linewidth": 1.5}
+            axes.annotate("", (many, place), (few, place), arrowprops=arrow)
+            axes.plot(few, place, "o", color=color, markersize=4)
         axes.set_yticks(range(len(CONTROLS)), CONTROLS.values())
         axes.set_ylim(len(CONTROLS) - 0.5, -0.5)
         axes.set_xlim(left=0)
 
 
+#: What benchmarks/shards.py measures, and its name with the size of its batches.
+PROCESSES = {
+    "one update": "one update",
+    "sequential": "sequential ER, batches of {}",
+    "sequential, batches alone": "the same, batches of {} alone",
+    "Adam": "Adam, batches of {}",
+}
+
+
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:
     """Seconds by one and by two processes, a row a pair of runs, and what each process sends (MB).
 
-    ``name`` is the method with the size of its batches. Nothing is counted for sequential ER, whose
-    messages are of many kinds.
+    ``name`` is the method with the size of its batches; "batches alone" is sequential ER without
+    its first update. Nothing is counted for sequential ER, whose messages are of many kinds.
     """
     keys = ["what", "batch", "repeat"]
     found = rows[rows.samples == 60_000].pivot_table("seconds", keys, "processes").reset_index()
     names, megabytes = [], []
     for what, batch in zip(found["what"], found["batch"]):
-        called = {"sequential": "sequential ER"}.get(what, what)
-        names.append(called if what == "one update" else f"{called}, batches of {batch:,}")
-        size = sent(what, sizes_of(2000), 60_000, batch) / 1e6
-        megabytes.append(None if what == "sequential" else size)
+        names.append(PROCESSES[what].format(f"{batch:,}"))
+        known = not what.startswith("sequential")
+        megabytes.append(sent(what, sizes_of(2000), 60_000, batch) / 1e6 if known else None)
     found = found.rename(columns={1: "one", 2: "two"}).assign(name=names, sent=megabytes)
-    order = found["what"].map({"one update": 0, "sequential": 1, "Adam": 2})
+    order = found["what"].map(list(PROCESSES).index)
     return found.assign(order=order).sort_values(["order", "batch"], ignore_index=True)
 
 
@@ -250,5 +260,5 @@ def draw_processes(axes: Axes, rows: pd.DataFrame) -> None:
     found = pairs(rows)
     ratios = (found.one / found.two).groupby(found.name, sort=False).apply(list)
     kinds = found.drop_duplicates("name").set_index("name").what
-    looks = {"one update": "one update", "sequential": "sequential ER", "Adam": "Adam"}
-    plots.bars(axes, dict(ratios), {name: LOOKS[looks[kind]] for name, kind in kinds.items()})
+    looks = {kind: LOOKS.get(kind, LOOKS["sequential ER"]) for kind in PROCESSES}
+    plots.bars(axes, dict(ratios), {name: looks[kind] for name, kind in kinds.items()})
