@@ -167,7 +167,7 @@ def joint_table(folder: Path | None = None) -> str:
     file = (folder or paths.RESULTS.parent) / "benchmarks" / "any_module.csv"
     if not file.is_file():
         return "*Not collected yet: `python benchmarks/any_module.py test`.*"
-    rows = pd.read_csv(file).query("part == 'test'")
+    rows = pd.read_csv(file).query("part in ['test', 'equal time']")
     head = [
         "data set",
         "network",
@@ -187,7 +187,7 @@ def joint_table(folder: Path | None = None) -> str:
         seeds = " and ".join(str(n) for n in sorted({er.count(), adam.count()}, reverse=True))
         lines.append([data, network, passes, *shown, gain, seeds])
     commits = ", ".join(sorted(rows.commit.str.rstrip("+").unique()))
-    note = "`python benchmarks/any_module.py test` and `long`, one thread a training; mean ± 95 % "
+    note = "`python benchmarks/any_module.py test`, `long` and `time`, one thread; mean ± 95 % "
     note += f"interval over seeds, differences in points and paired by seed; commits {commits}."
     return markdown(head, lines) + "\n\n" + note
 
