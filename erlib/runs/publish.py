@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ def publish(
 ) -> tuple[list[Path], list[str]]:
     """Copy the finished results of run folders into ``to`` (default ``results/full``).
 
-    For each run ``<id>.json`` says where its numbers come from, each recorded table with a row is
-    a tidy ``<id>.<table>.csv``, its columns in the order in which they were recorded, and the
-    figures go to ``figures/<id>/`` (below ``to``, if it is given).  Returns the files written and
-    the ids of runs left out because they are not finished.
+    For each run ``<id>.json`` says where its numbers come from, and each recorded table with a row
+    is a tidy ``<id>.<table>.csv``, its columns in the order in which they were recorded. Figures
+    stay where the run left them: those of the pages are drawn from the published tables. Returns
+    the files written and the ids of runs left out because they are not finished.
 
     Raises ValueError before anything is written if a folder holds no finished run, if two hold the
     same id, if a result names a folder of this machine, or if no commit holds the code it is of.
@@ -54,12 +53,7 @@ def publish(
         write_json(target.result, result)
         for name in old.get("tables", {}).keys() - tables.keys():
             target.table(name).unlink(missing_ok=True)  # which the run no longer records
-        figures = target.figures if to else paths.FIGURES / files.id
-        shutil.rmtree(figures, ignore_errors=True)
-        for drawn in files.drawn():
-            write_atomically(figures / drawn.name, drawn.read_bytes())
         written += [*map(target.table, tables), target.result]
-        written += [figures / drawn.name for drawn in files.drawn()]
     done = {files.id for files in results}
     return written, [id for id in unfinished if id not in done]
 
