@@ -1,7 +1,7 @@
 """What ER and Adam cost on more samples, wider and deeper networks, more machines: notebook 12.
 
-A cost model counts operations and what is sent (`operations`, `sent`); `fitted`
-finds its constants, seconds for each operation, from the rows of ``benchmarks/scale.py``.
+A cost model counts operations and what is sent (`operations`, `sent`); `fitted` finds its
+constants, seconds for each operation, from the rows of ``benchmarks/scale.py``.
 """
 
 import itertools
