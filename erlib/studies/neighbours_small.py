@@ -46,7 +46,7 @@ def guessed(*, guess: str, draws: int, seed: int, dataset: str, width: int) -> l
     """The cosine of a gradient guessed from so many draws with that of backpropagation.
 
     Of the first layer's weights, for a batch of 100 images and the network as it was drawn. Noise
-    comes in antithetic pairs, two passes each, so it has one pair for two draws.
+    comes in antithetic pairs: a draw is a pair, two passes.
     """
     checks.choice("guess", guess, GUESSES)
     data = images(dataset)
