@@ -214,8 +214,9 @@ def draw_controls(left: Axes, right: Axes, rows: pd.DataFrame) -> None:
     An arrow from the fewest to the most; left on upright test images, right on deformed ones.
     """
     rows = rows.assign(changed=100 * (1 - rows.deformed_accuracy))
+    places = [number + 0.6 * (number // 2) for number in range(len(CONTROLS))]  # in pairs
     for axes, column in ((left, "error"), (right, "changed")):
-        for place, method in enumerate(CONTROLS):
+        for place, method in zip(places, CONTROLS):
             own = rows[rows.method == method].sort_values("samples")
             looks = LOOKS.get(method, LOOKS["one update"])
             color = plots.GREY if "random" in method else looks["color"]
@@ -223,8 +224,8 @@ def draw_controls(left: Axes, right: Axes, rows: pd.DataFrame) -> None:
             arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": color, "linewidth": 1.5}
             axes.annotate("", (many, place), (few, place), arrowprops=arrow)
             axes.plot(few, place, "o", color=color, markersize=4)
-        axes.set_yticks(range(len(CONTROLS)), CONTROLS.values())
-        axes.set_ylim(len(CONTROLS) - 0.5, -0.5)
+        axes.set_yticks(places, CONTROLS.values())
+        axes.set_ylim(places[-1] + 0.5, -0.5)
         axes.set_xlim(left=0)
 
 
