@@ -55,7 +55,7 @@ def one_update_table(runs: list[Files]) -> Lines:
     lines: Lines = [[*head, "readout settled: test accuracy, %"]]
     for files in runs:
         rows = pd.read_csv(files.table("accuracy"))
-        data, count = rows.dataset[0], rows.seed.nunique()
+        data, count = _result(files)["parameters"]["dataset"], rows.seed.nunique()
         for width, group in rows.groupby("width", sort=False):
             units = f"dense, {width}{_fewer(group, count)}"
             line = [data, units, _accuracy(group, "ER"), _seconds(group[group.arm == "ER"])]

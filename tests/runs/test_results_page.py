@@ -37,11 +37,13 @@ def results(tmp_path):
     arms = {"ER": 0.96, "random features": 0.94, "shuffled": 0.955, "own fields": 0.962}
     arms |= {"ER, tiny readout": 0.95, "shuffled, tiny readout": 0.94}
     rows = [
-        {"dataset": "toy", "width": 30, "seed": s, "arm": arm, "accuracy": a, "seconds": 1.0 + s}
+        {"width": 30, "seed": s, "arm": arm, "accuracy": a, "seconds": 1.0 + s}
         for arm, a in arms.items()
         for s in (0, 1)
     ]
-    return collect("04_one_update", {}, {"accuracy": rows}, tmp_path / "full", threads=2)
+    return collect(
+        "04_one_update", {"dataset": "toy"}, {"accuracy": rows}, tmp_path / "full", threads=2
+    )
 
 
 @pytest.fixture
