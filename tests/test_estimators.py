@@ -156,12 +156,14 @@ def test_the_classifier_is_single_layer_fit_of_its_codes(rule, activation, weigh
     assert model.n_iter_ == 6
 
 
-@pytest.mark.parametrize("stop", ["discrepancy", "settled"])
+@pytest.mark.parametrize(  # stops that rounding does not move
+    ("stop", "activation"), [("discrepancy", "softsign"), ("settled", "tanh")]
+)
 @each_estimator
-def test_the_updates_of_the_slowest_field_are_counted(kind, stop):
+def test_the_updates_of_the_slowest_field_are_counted(kind, stop, activation):
     x, y, _ = labelled()
     observed = np.where(y[:, None] == range(3), 1.0, -1.0)
-    how = {"activation": "tanh", "stop": stop, "ridge": 0.1, "updates": 1000}
+    how = {"activation": activation, "stop": stop, "ridge": 0.01, "updates": 1000}
     found = single_layer_fit(x / np.ptp(x, axis=0), observed, **how)
     model = kind(**how).fit(x, y if kind is ERClassifier else observed)
     assert 1 < min(found.updates) < model.n_iter_ == max(found.updates) < 1000
