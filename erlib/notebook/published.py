@@ -13,7 +13,7 @@ def published(name: str) -> pd.DataFrame:
     there are, if it is not one of them.
 
     >>> published("04_one_update.depth").columns.to_list()
-    ['dataset', 'depth', 'seed', 'arm', 'accuracy', 'error']
+    ['depth', 'seed', 'arm', 'accuracy', 'error']
     """
     folder = ROOT / "results"
     for file in (folder / "full" / f"{name}.csv", folder / f"{name}.csv"):
