@@ -85,6 +85,8 @@ def _values(check: dict) -> list[float]:
     if not len(rows):
         raise ValueError(f"no rows where {where}")
     by, columns, of = check.get("by"), check.get("columns"), check.get("of", "accuracy")
+    if by and rows[[by] if isinstance(by, str) else by].isna().any(axis=None):
+        raise ValueError(f"by: {by} is missing in some rows, which no group would have")
     value, found = check["value"], []
     for group in [group for _, group in rows.groupby(by)] if by else [rows]:
         if columns:

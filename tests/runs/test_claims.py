@@ -63,6 +63,14 @@ def test_tables_one_below_the_other(file):
     ]
 
 
+def test_rows_that_no_group_would_have_are_a_mistake(file):
+    other = paths.ROOT / "results" / "benchmarks" / "benchmarks.csv"
+    other.write_text(ROWS.replace("width", "units"))
+    write(file, table=["full.csv", "benchmarks.csv"], by="width")
+    with pytest.raises(ValueError, match="by: width is missing in some rows"):
+        judge()
+
+
 @pytest.mark.parametrize(
     "check, message",
     [
