@@ -14,7 +14,8 @@ LABEL = re.compile(r"""\b(?:title|xlabel|ylabel)=f?(["'])([^{}]*?)\1""")
 
 def alternative(heading, code):
     """What a picture below this heading, drawn by this code, shows."""
-    labels = "; ".join(dict.fromkeys(text for _, text in LABEL.findall(code)))
+    found = [text.replace("\\n", " ").replace("$", "") for _, text in LABEL.findall(code)]
+    labels = "; ".join(dict.fromkeys(found))
     return f"{heading}: {labels}" if labels else heading
 
 

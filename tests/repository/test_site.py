@@ -68,8 +68,8 @@ def test_a_list_of_parameters_has_all_of_them_in_order():
 
 def test_a_picture_is_described_by_its_heading_and_its_axes(of_site):
     alternative = of_site("alternatives").alternative
-    code = 'axes.set(xlabel="updates", ylabel="size", title=f"{n} units")'
-    assert alternative("Fields grow", code) == "Fields grow: updates; size"
+    code = r'axes.set(xlabel="updates", ylabel="size\nof $h$", title=f"{n} units")'
+    assert alternative("Fields grow", code) == "Fields grow: updates; size of h"
     assert alternative("Fields grow", "draw()") == "Fields grow"
 
 
